@@ -1,0 +1,118 @@
+"""Which alerts a counter's usage fires, and the bookkeeping that keeps this cheap. Rules A1 to A8.
+
+An alert fires at the first meter event after which the usage that counts for it is at or above its
+threshold, while it is active, once per customer. Two ways lead there:
+
+- Alerts without a baseline in the counter are found in the scope's shared, sorted thresholds: those
+  in (peak, total].
+- All others (made after the counter, or reactivated below its peak) stand in the counter's `watch`
+  and are evaluated one by one.
+
+`next_fire` is the lowest total at which either may happen, so most events cost one comparison.
+"""
+
+from collections.abc import Iterable
+
+from meterbell.engine.alerts import ScopeAlerts, threshold_of
+from meterbell.engine.counter import ALWAYS, Baseline, Counter
+from meterbell.engine.fold import usage_counted
+from meterbell.engine.model import Alert, Meter
+from meterbell.ids import AlertId
+
+Scopes = tuple[ScopeAlerts, ...]
+
+
+def catch_up(meter: Meter, counter: Counter, scopes: Scopes) -> None:
+    """Take in the alerts made or changed since the counter was last touched.
+
+    Nothing happened to the counter since, so its present total is its total at their creation: that
+    is the baseline of those made since.
+    """
+    revision = max(scope.revision for scope in scopes)
+    if revision <= counter.armed:
+        return
+    for scope in scopes:
+        for alert in scope.changed_since(counter.armed):
+            if alert.created_sequence > counter.armed and alert.baseline == "creation":
+                if counter.baselines is None:
+                    counter.baselines = {}
+                counter.baselines[alert.id] = Baseline(alert.created_sequence, counter.total)
+            if _needs_watch(counter, alert):
+                counter.watch = (*counter.watch, alert.id)
+    counter.armed = revision
+    refresh_next_fire(meter, counter, scopes)
+
+
+def _needs_watch(counter: Counter, alert: Alert) -> bool:
+    """Return whether the shared thresholds can't fire this active alert any more."""
+    if alert.status != "active" or alert.id in counter.triggered or alert.id in counter.watch:
+        return False
+    return alert.id in (counter.baselines or {}) or threshold_of(alert) <= counter.peak
+
+
+def cross(meter: Meter, counter: Counter, scopes: Scopes) -> list[tuple[Alert, int]]:
+    """Return the alerts that fire right after an event, with the usage that fired them.
+
+    Lowest threshold first, then oldest alert first. Each is marked as triggered in the counter.
+    """
+    fired: list[tuple[Alert, int]] = []
+    baselines = counter.baselines or {}
+    for scope in scopes:
+        fired += [
+            (alert, counter.total)
+            for alert in scope.active_between(counter.peak, counter.total)
+            if alert.id not in counter.triggered and alert.id not in baselines
+        ]
+    waiting = []
+    for alert_id in counter.watch:
+        watched = _active(alert_id, scopes)
+        if watched is None:
+            continue
+        usage = usage_counted(meter, counter, baselines.get(alert_id))
+        if usage >= threshold_of(watched):
+            fired.append((watched, usage))
+        else:
+            waiting.append(alert_id)
+    counter.watch = tuple(waiting)
+    counter.triggered |= {alert.id for alert, _ in fired}
+    counter.peak = max(counter.peak, counter.total)
+    refresh_next_fire(meter, counter, scopes)
+    return sorted(fired, key=lambda pair: (pair[0].gte, pair[0].created_sequence))
+
+
+def fire_at_once(meter: Meter, counter: Counter, alert: Alert) -> int | None:
+    """Return the usage that fires a new alert without waiting for an event; None if too little."""
+    usage = usage_counted(meter, counter, (counter.baselines or {}).get(alert.id))
+    if usage < threshold_of(alert):
+        return None
+    counter.triggered |= {alert.id}
+    counter.watch = tuple(other for other in counter.watch if other != alert.id)
+    return usage
+
+
+def refresh_next_fire(meter: Meter, counter: Counter, scopes: Scopes) -> None:
+    """Work out anew the lowest total at which an alert may fire."""
+    lowest = min(scope.next_threshold(counter.peak) for scope in scopes)
+    if counter.watch and meter.formula == "last":
+        lowest = ALWAYS  # usage since an alert's creation may be above the newest value
+    else:
+        for alert in _watched(counter.watch, scopes):
+            baseline = (counter.baselines or {}).get(alert.id)
+            lowest = min(lowest, threshold_of(alert) + (baseline.value if baseline else 0))
+    counter.next_fire = lowest
+
+
+def _watched(watch: Iterable[AlertId], scopes: Scopes) -> Iterable[Alert]:
+    for alert_id in watch:
+        alert = _active(alert_id, scopes)
+        if alert is not None:
+            yield alert
+
+
+def _active(alert_id: AlertId, scopes: Scopes) -> Alert | None:
+    """Return the alert if it may fire; a deactivated one comes back to the watch by `catch_up`."""
+    for scope in scopes:
+        alert = scope.alerts.get(alert_id)
+        if alert is not None:
+            return alert if alert.status == "active" else None
+    return None

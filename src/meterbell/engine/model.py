@@ -1,0 +1,138 @@
+"""The engine's nouns, frozen: meters, meter events, alerts, triggers, log entries."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from meterbell.ids import AlertId, CustomerId, MeterId
+
+Formula = Literal["sum", "count", "last"]
+MeterStatus = Literal["active", "inactive"]
+AlertStatus = Literal["active", "inactive", "archived"]
+EventTimeWindow = Literal["hour", "day"]
+BaselineKind = Literal["creation", "lifetime"]
+
+WINDOW_SECONDS: dict[EventTimeWindow, int] = {"hour": 3600, "day": 86400}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meter:
+    """What is counted: which usage belongs to it, for whom, and how it adds up."""
+
+    id: MeterId
+    livemode: bool
+    display_name: str
+    event_name: str
+    formula: Formula
+    customer_key: str
+    value_key: str
+    event_time_window: EventTimeWindow | None
+    status: MeterStatus
+    created: int
+    updated: int
+    deactivated_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A threshold on one meter, for one customer or for every customer separately (A1).
+
+    Attributes:
+        customer: The one customer it watches; None for any customer.
+        gte: Whole units of the meter.
+        created_sequence: Its place in commit order; usage after it counts (A2).
+    """
+
+    id: AlertId
+    livemode: bool
+    title: str
+    meter: MeterId
+    customer: CustomerId | None
+    gte: int
+    baseline: BaselineKind
+    status: AlertStatus
+    created: int
+    created_sequence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRequest:
+    """One meter event as a client reports it, decoded but not yet judged.
+
+    Attributes:
+        timestamp: Unix seconds; None for now.
+        request_key: Digest of the Idempotency-Key, empty without one.
+        request_digest: Digest of the parameters, to tell a retry from another request.
+    """
+
+    livemode: bool
+    event_name: str
+    payload: dict[str, str]
+    identifier: str | None
+    timestamp: int | None
+    request_key: bytes = b""
+    request_digest: bytes = b""
+
+
+class MeterEvent(NamedTuple):
+    """An accepted meter event, as it stands in the log.
+
+    Attributes:
+        sequence: Place in commit order.
+        value: In units of 10^-12; one whole unit for a `count` meter.
+        timestamp: Unix seconds, the usage's own time.
+        previous: Sequence of the event before it in the same counter and UTC hour; 0 for none.
+        received_at_ms: When it was accepted.
+    """
+
+    sequence: int
+    livemode: bool
+    meter: MeterId
+    customer: CustomerId
+    identifier: str
+    timestamp: int
+    value: int
+    payload: dict[str, str]
+    previous: int
+    received_at_ms: int
+    request_key: bytes
+    request_digest: bytes
+
+
+class Cancellation(NamedTuple):
+    """A log entry: the meter event at `cancelled_sequence` no longer counts (C6)."""
+
+    sequence: int
+    cancelled_sequence: int
+    received_at_ms: int
+
+
+class AlertChange(NamedTuple):
+    """A log entry: an alert was created or its status changed.
+
+    Attributes:
+        alert: The alert as it is after the change.
+        evaluated: Whether it was evaluated at once (`evaluate_on_create`, A2).
+    """
+
+    sequence: int
+    alert: Alert
+    evaluated: bool
+    received_at_ms: int
+
+
+LogEntry = MeterEvent | Cancellation | AlertChange
+
+
+class Trigger(NamedTuple):
+    """The recorded, once-only fact that an alert fired for a customer (A4).
+
+    Attributes:
+        value: Usage right after the event that caused it, in units of 10^-12 (A3).
+        sequence: Place in commit order of the entry that caused it: a meter event, or the alert's
+            own creation when it was evaluated at once.
+    """
+
+    alert: Alert
+    customer: CustomerId
+    value: int
+    sequence: int

@@ -1,0 +1,59 @@
+"""Ids and randomness, passed in: the one place that draws random numbers.
+
+Prefixes follow Stripe's (contract: `mtr_test_…` in test mode), so that a reader of a log line knows
+what an id belongs to.
+"""
+
+import secrets  # noqa: TID251 - the one place that may
+from typing import NewType, Protocol
+
+MeterId = NewType("MeterId", str)
+CustomerId = NewType("CustomerId", str)
+AlertId = NewType("AlertId", str)
+
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_BASE = len(_ALPHABET)
+
+
+class IdSource(Protocol):
+    """A source of strings that nobody can guess and that never repeat."""
+
+    def token(self, length: int) -> str:
+        """Return `length` letters and digits."""
+
+
+class RandomIds:
+    """Ids from the system's secure random numbers; 24 characters hold 142 bits."""
+
+    def token(self, length: int) -> str:
+        """Return `length` random letters and digits."""
+        number = secrets.randbits(length * 6)
+        characters = []
+        for _ in range(length):
+            number, rest = divmod(number, _BASE)
+            characters.append(_ALPHABET[rest])
+        return "".join(characters)
+
+
+class CountingIds:
+    """Ids that count up, for tests that need to know them beforehand."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def token(self, length: int) -> str:
+        """Return the next number, filled with zeros to `length` characters."""
+        self._count += 1
+        return str(self._count).rjust(length, "0")
+
+
+def new_id(ids: IdSource, prefix: str, *, livemode: bool | None = None) -> str:
+    """Return a fresh id such as `alrt_…`.
+
+    Args:
+        ids: Where the random part comes from.
+        prefix: Without the underscore: `alrt`.
+        livemode: For prefixes that name their mode (`mtr_test_…`); None for the others.
+    """
+    infix = "test_" if livemode is False else ""
+    return f"{prefix}_{infix}{ids.token(24)}"
