@@ -15,6 +15,7 @@ MeterbellError
 │   └── MethodNotAllowedError     the path exists, but not with this method
 ├── OverloadedError               the queue is full; the same request may be sent again later
 ├── StoreUnavailableError         nothing was acknowledged; the same request may be sent again
+│   └── StoreFailedError          … and the store can't be trusted any more: the process must end
 └── SettingsError                 the server can't start as it was asked to
 """
 
@@ -89,6 +90,10 @@ class OverloadedError(MeterbellError):
 
 class StoreUnavailableError(MeterbellError):
     """Nothing was acknowledged; the same request may be sent again."""
+
+
+class StoreFailedError(StoreUnavailableError):
+    """The store can't be trusted any more: nothing may be acknowledged, the process must end."""
 
 
 class SettingsError(MeterbellError):

@@ -1,0 +1,48 @@
+"""What a decided group leaves in its transaction besides its log entries: triggers, events, outbox.
+
+Rule A5: the trigger, its `billing.alert.triggered` event and the deliveries are in the same
+transaction as the meter event.
+"""
+
+from meterbell.engine.decide import Group
+from meterbell.engine.value import format_value
+from meterbell.ledger.transaction import Transaction
+from meterbell.store.base import Store
+from meterbell.store.records import Customer, TriggerRecord
+from meterbell.wire.objects import render_alert_triggered, render_customer
+
+
+def store_consequences(store: Store, group: Group, transaction: Transaction) -> None:
+    """Append the group's entries and write what follows from them."""
+    for livemode, customer in group.new_customers:
+        record = Customer(
+            id=customer,
+            livemode=livemode,
+            created=transaction.now,
+            deleted=False,
+            email=None,
+            details={},
+        )
+        transaction.objects.insert(record)
+        transaction.emit("customer.created", render_customer(record), livemode=livemode)
+    store.append(group.entries)
+    for trigger in group.triggers:
+        alert = trigger.alert
+        event = transaction.emit(
+            "billing.alert.triggered",
+            render_alert_triggered(
+                alert, customer=trigger.customer, value=trigger.value, created=transaction.now
+            ),
+            livemode=alert.livemode,
+        )
+        transaction.objects.insert(
+            TriggerRecord(
+                alert=alert.id,
+                customer=trigger.customer,
+                window="lifetime",
+                value=format_value(trigger.value),
+                sequence=trigger.sequence,
+                created_ms=transaction.now_ms,
+                event=event.id,
+            )
+        )

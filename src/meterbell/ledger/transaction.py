@@ -1,0 +1,132 @@
+"""What a control change may do: read and write objects, change alerts, tell the world."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from meterbell.engine.decide import Group
+from meterbell.engine.state import State
+from meterbell.ids import IdSource, new_id
+from meterbell.store.base import Store
+from meterbell.store.objects import Objects
+from meterbell.store.records import Delivery, Event, WebhookEndpoint
+from meterbell.store.tables import webhook_endpoint
+from meterbell.wire.versions import DEFAULT_API_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """The API request that caused an event; both None for what meterbell did by itself."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+NO_CAUSE = Cause()
+
+
+class Transaction:
+    """One group's transaction as its commands see it; used in the writer's thread only.
+
+    Attributes:
+        objects: Reads and writes control objects; sees earlier writes of the same group.
+        state: What usage is decided against, as of the last commit. Don't change it: use `group`
+            and `after_commit`.
+        group: Cancels usage and changes alerts, in commit order with the meter events around it.
+        now_ms: The present, for the whole group.
+        ids: Where new ids come from.
+    """
+
+    def __init__(
+        self, *, store: Store, state: State, group: Group, now_ms: int, ids: IdSource
+    ) -> None:
+        self.objects: Objects = store.writer
+        self.state = state
+        self.group = group
+        self.now_ms = now_ms
+        self.ids = ids
+        self.deliveries: list[Delivery] = []
+        self.callbacks: list[Callable[[], None]] = []
+        self._endpoints: dict[bool, list[WebhookEndpoint]] = {}
+
+    @property
+    def now(self) -> int:
+        """The present in Unix seconds."""
+        return self.now_ms // 1000
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` on the event loop once this transaction is on stable storage."""
+        self.callbacks.append(callback)
+
+    def forget_endpoints(self) -> None:
+        """Read webhook endpoints anew for the next event; call it after changing one."""
+        self._endpoints.clear()
+
+    def emit(
+        self,
+        event_type: str,
+        obj: dict[str, Any],
+        *,
+        livemode: bool,
+        previous_attributes: dict[str, Any] | None = None,
+        cause: Cause = NO_CAUSE,
+    ) -> Event:
+        """Store an event with its deliveries to all enabled endpoints that want it (A5, D1).
+
+        Args:
+            event_type: Such as `customer.created`.
+            obj: The event's `data.object`, rendered.
+            livemode: The mode it happened in.
+            previous_attributes: What an update changed, as it was before.
+            cause: The API request behind it.
+        """
+        data: dict[str, Any] = {"object": obj}
+        if previous_attributes is not None:
+            data["previous_attributes"] = previous_attributes
+        endpoints = [e for e in self._enabled(livemode=livemode) if wants(e, event_type)]
+        event = Event(
+            id=new_id(self.ids, "evt"),
+            livemode=livemode,
+            created=self.now,
+            type=event_type,
+            api_version=DEFAULT_API_VERSION,
+            data=data,
+            deliveries=len(endpoints),
+            request_id=cause.request_id,
+            idempotency_key=cause.idempotency_key,
+        )
+        self.objects.insert(event)
+        for endpoint in endpoints:
+            self.add_delivery(event, endpoint)
+        return event
+
+    def add_delivery(self, event: Event, endpoint: WebhookEndpoint) -> Delivery:
+        """Put one event for one endpoint into the outbox, due at once."""
+        delivery = Delivery(
+            event=event.id,
+            endpoint=endpoint.id,
+            livemode=event.livemode,
+            created_ms=self.now_ms,
+            status="pending",
+            attempts=0,
+            next_attempt_at_ms=self.now_ms,
+        )
+        stored = msgspec.structs.replace(delivery, number=self.objects.insert(delivery))
+        self.deliveries.append(stored)
+        return stored
+
+    def _enabled(self, *, livemode: bool) -> list[WebhookEndpoint]:
+        if livemode not in self._endpoints:
+            self._endpoints[livemode] = self.objects.find(
+                WebhookEndpoint,
+                webhook_endpoint.c.livemode == livemode,
+                webhook_endpoint.c.status == "enabled",
+            )
+        return self._endpoints[livemode]
+
+
+def wants(endpoint: WebhookEndpoint, event_type: str) -> bool:
+    """Return whether an endpoint is subscribed to a type of event."""
+    return "*" in endpoint.enabled_events or event_type in endpoint.enabled_events

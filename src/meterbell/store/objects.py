@@ -1,0 +1,175 @@
+"""Plain reads and writes of control objects: get, find, page, insert, update."""
+
+from collections.abc import Sequence
+from dataclasses import is_dataclass
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
+
+import msgspec
+from sqlalchemy import Boolean, ColumnElement, Table, delete, func, insert, select, update
+
+from meterbell.engine.model import Alert, Meter
+from meterbell.store import records, tables
+from meterbell.store.sql import Connection
+
+R = TypeVar("R")
+
+_TABLES: dict[type[Any], Table] = {
+    Meter: tables.meter,
+    Alert: tables.alert,
+    records.Customer: tables.customer,
+    records.WebhookEndpoint: tables.webhook_endpoint,
+    records.Event: tables.event,
+    records.Delivery: tables.delivery,
+    records.Attempt: tables.attempt,
+    records.IdempotentReply: tables.idempotent_reply,
+    records.ApiKey: tables.api_key,
+    records.TriggerRecord: tables.trigger,
+}
+_JSON_COLUMNS = frozenset({"details", "enabled_events", "metadata", "data"})
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+def table_of(record: type[Any]) -> Table:
+    """Return the table that holds records of a type."""
+    return _TABLES[record]
+
+
+class Page(NamedTuple):
+    """One page of a list, newest first, and whether more follow in the direction of travel."""
+
+    items: list[Any]
+    has_more: bool
+
+
+class Objects:
+    """Reads and writes of control objects over one connection.
+
+    On the writer's connection it belongs to the transaction that is open; on a reader's connection
+    each call sees what was committed last, and writing fails.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def get(self, record: type[R], object_id: str, *, livemode: bool) -> R | None:
+        """Return the object with an id in a mode, or None."""
+        columns = table_of(record).c
+        found = self.find(record, columns.id == object_id, columns.livemode == livemode, limit=1)
+        return found[0] if found else None
+
+    def find(
+        self, record: type[R], *where: ColumnElement[bool], limit: int | None = None
+    ) -> list[R]:
+        """Return the objects that meet all conditions, in order of their primary key."""
+        table = table_of(record)
+        statement = select(*_columns(record)).where(*where).order_by(*table.primary_key.columns)
+        rows = self._connection.execute(statement.limit(limit) if limit is not None else statement)
+        return [_load(record, row) for row in rows]
+
+    def count(self, record: type[Any], *where: ColumnElement[bool]) -> int:
+        """Return how many objects meet all conditions."""
+        statement = select(func.count()).select_from(table_of(record)).where(*where)
+        return int(self._connection.execute(statement)[0][0])
+
+    def page(
+        self,
+        record: type[R],
+        where: Sequence[ColumnElement[bool]],
+        *,
+        limit: int,
+        after: int | None = None,
+        before: int | None = None,
+    ) -> Page:
+        """Return one page of a list, newest first.
+
+        Args:
+            record: What to list.
+            where: Conditions that every item meets.
+            limit: Items at most.
+            after: Number of the item before the page in list order.
+            before: Number of the item after the page in list order.
+        """
+        number = table_of(record).c.number
+        statement = select(*_columns(record)).where(*where).limit(limit + 1)
+        if before is not None:
+            statement = statement.where(number > before).order_by(number)
+        else:
+            if after is not None:
+                statement = statement.where(number < after)
+            statement = statement.order_by(number.desc())
+        rows = self._connection.execute(statement)
+        items = [_load(record, row) for row in rows[:limit]]
+        if before is not None:
+            items.reverse()
+        return Page(items, has_more=len(rows) > limit)
+
+    def number_of(self, record: type[Any], object_id: str, *, livemode: bool) -> int | None:
+        """Return the `number` of an object, which list cursors point at."""
+        columns = table_of(record).c
+        rows = self._connection.execute(
+            select(columns.number).where(columns.id == object_id, columns.livemode == livemode)
+        )
+        return int(rows[0][0]) if rows else None
+
+    def insert(self, item: object) -> int:
+        """Add an object and return its number."""
+        table = table_of(type(item))
+        self._connection.execute(insert(table).values(_values(item)))
+        return self._connection.last_number
+
+    def update(self, record: type[Any], *where: ColumnElement[bool], **changes: object) -> int:
+        """Change columns of the objects that meet all conditions; return how many those are."""
+        values = {name: _to_column(name, value) for name, value in changes.items()}
+        self._connection.execute(update(table_of(record)).where(*where).values(values))
+        return self._connection.changes
+
+    def delete(self, record: type[Any], *where: ColumnElement[bool]) -> int:
+        """Remove the objects that meet all conditions; return how many those are."""
+        self._connection.execute(delete(table_of(record)).where(*where))
+        return self._connection.changes
+
+    def get_meta(self, key: str) -> str | None:
+        """Return a fact about the installation, or None."""
+        rows = self._connection.run("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Store a fact about the installation."""
+        self._connection.run(
+            "INSERT INTO meta (key, value) VALUES (?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, value),
+        )
+
+
+def _field_names(record: type[Any]) -> list[str]:
+    return list(get_type_hints(record))
+
+
+def _columns(record: type[Any]) -> list[ColumnElement[Any]]:
+    return [table_of(record).c[name] for name in _field_names(record)]
+
+
+def _load(record: type[R], row: tuple[Any, ...]) -> R:
+    table = table_of(record)
+    values: dict[str, Any] = {}
+    for name, value in zip(_field_names(record), row, strict=True):
+        if name in _JSON_COLUMNS:
+            values[name] = msgspec.json.decode(value)
+        elif value is not None and isinstance(table.c[name].type, Boolean):
+            values[name] = bool(value)
+        else:
+            values[name] = value
+    return record(**values)
+
+
+def _values(item: object) -> dict[str, Any]:
+    if is_dataclass(item) and not isinstance(item, type):
+        names = list(item.__dataclass_fields__)
+    else:
+        names = list(cast("msgspec.Struct", item).__struct_fields__)
+    return {name: _to_column(name, getattr(item, name)) for name in names if name != "number"}
+
+
+def _to_column(name: str, value: object) -> object:
+    return _encode(value).decode() if name in _JSON_COLUMNS else value

@@ -1,0 +1,1 @@
+"""The contract's bytes as pure code: forms, objects, event envelopes, signatures."""
