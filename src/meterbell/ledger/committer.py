@@ -27,7 +27,7 @@ from meterbell.ids import IdSource
 from meterbell.ledger.consequences import store_consequences
 from meterbell.ledger.transaction import Transaction
 from meterbell.store.base import Store
-from meterbell.store.records import Delivery
+from meterbell.records import Delivery, Event
 
 T = TypeVar("T")
 Command = Callable[[Transaction], T]
@@ -65,7 +65,7 @@ class Committer:
         clock: Clock,
         ids: IdSource,
         queue_max: int,
-        on_deliveries: Callable[[Sequence[Delivery]], None],
+        on_events: Callable[[Sequence[Event], Sequence[Delivery]], None],
         on_failure: Callable[[StoreFailedError], None],
     ) -> None:
         """Prepare the queue; nothing runs before `run`.
@@ -76,7 +76,7 @@ class Committer:
             clock: The present.
             ids: New ids.
             queue_max: Requests that may wait; the next is refused.
-            on_deliveries: Told of new outbox rows once they are committed.
+            on_events: Told of new events and outbox rows once they are committed.
             on_failure: Told once when the store can't be trusted any more; should end the process.
         """
         self._store = store
@@ -84,7 +84,7 @@ class Committer:
         self._clock = clock
         self._ids = ids
         self._queue_max = queue_max
-        self._on_deliveries = on_deliveries
+        self._on_events = on_events
         self._on_failure = on_failure
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -162,8 +162,8 @@ class Committer:
             for callback in committed.transaction.callbacks:
                 callback()
             _answer(batch, committed.outcomes)
-            if committed.transaction.deliveries:
-                self._on_deliveries(committed.transaction.deliveries)
+            if committed.transaction.events or committed.transaction.deliveries:
+                self._on_events(committed.transaction.events, committed.transaction.deliveries)
 
     def _fail(self, error: StoreFailedError) -> None:
         """Stop acknowledging for good."""

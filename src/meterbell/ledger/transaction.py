@@ -11,7 +11,7 @@ from meterbell.engine.state import State
 from meterbell.ids import IdSource, new_id
 from meterbell.store.base import Store
 from meterbell.store.objects import Objects
-from meterbell.store.records import Delivery, Event, WebhookEndpoint
+from meterbell.records import Delivery, Event, WebhookEndpoint
 from meterbell.store.tables import webhook_endpoint
 from meterbell.wire.versions import DEFAULT_API_VERSION
 
@@ -47,6 +47,7 @@ class Transaction:
         self.group = group
         self.now_ms = now_ms
         self.ids = ids
+        self.events: list[Event] = []
         self.deliveries: list[Delivery] = []
         self.callbacks: list[Callable[[], None]] = []
         self._endpoints: dict[bool, list[WebhookEndpoint]] = {}
@@ -97,7 +98,8 @@ class Transaction:
             request_id=cause.request_id,
             idempotency_key=cause.idempotency_key,
         )
-        self.objects.insert(event)
+        event = msgspec.structs.replace(event, number=self.objects.insert(event))
+        self.events.append(event)
         for endpoint in endpoints:
             self.add_delivery(event, endpoint)
         return event

@@ -19,8 +19,8 @@ class Checkpoint(NamedTuple):
 class Store(Protocol):
     """A place that keeps what was acknowledged.
 
-    One thread writes: it calls `transaction` and, inside, everything marked as the writer's. Another
-    thread may read through `reader` and `read_event` meanwhile.
+    One thread writes: it calls `transaction` and, inside, everything marked as the writer's.
+    Another thread may read through `reader` and `read_event` meanwhile.
     """
 
     @property

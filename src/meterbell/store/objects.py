@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import Boolean, ColumnElement, Table, delete, func, insert, select, update
 
 from meterbell.engine.model import Alert, Meter
-from meterbell.store import records, tables
+from meterbell import records
+from meterbell.store import tables
 from meterbell.store.sql import Connection
 
 R = TypeVar("R")

@@ -4,7 +4,7 @@ from typing import Any
 
 from meterbell.engine.model import Alert
 from meterbell.engine.value import SCALE, format_value
-from meterbell.store.records import Customer
+from meterbell.records import Customer
 
 
 def render_alert(alert: Alert) -> dict[str, Any]:

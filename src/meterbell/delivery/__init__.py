@@ -1,0 +1,1 @@
+"""Telling the outside world: outbox → signed POST, and those who listen."""

@@ -1,0 +1,34 @@
+"""What request handlers and pages work with, put together by `app.py`."""
+
+from dataclasses import dataclass
+
+from meterbell.clock import Clock
+from meterbell.delivery.listeners import EventFeed
+from meterbell.engine.state import State
+from meterbell.ids import IdSource
+from meterbell.ledger.committer import Committer
+from meterbell.settings import Settings
+from meterbell.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The running parts of one server.
+
+    Attributes:
+        settings: How it runs.
+        clock: The present.
+        ids: New ids.
+        store: Reads of what is committed: `store.reader`, `store.read_event`.
+        state: Meters, alerts and counters in memory; read only.
+        committer: Everything that changes anything.
+        feed: Wakes those who wait for new events.
+    """
+
+    settings: Settings
+    clock: Clock
+    ids: IdSource
+    store: Store
+    state: State
+    committer: Committer
+    feed: EventFeed

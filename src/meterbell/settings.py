@@ -1,0 +1,95 @@
+"""Typed settings: flags over environment over file. Every one is documented here.
+
+A setting `queue_max` is the flag `--queue-max` of `meterbell serve`, the environment variable
+`METERBELL_QUEUE_MAX`, and the line `queue_max = 10000` in `meterbell.toml` in the data folder.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from meterbell.errors import SettingsError
+
+_Positive = Annotated[int, Meta(ge=1)]
+
+FILE_NAME = "meterbell.toml"
+ENVIRONMENT_PREFIX = "METERBELL_"
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one server runs.
+
+    Attributes:
+        data: Folder with the database and everything else that is kept.
+        host: Address to listen on.
+        port: Port to listen on; 0 lets the system choose.
+        test_key: A test-mode secret key to accept besides the stored ones, for scripts and CI.
+        customers_auto_create: Usage for an unknown customer id creates the customer.
+        identifier_days: For how many days an identifier counts once; at least 35 (C2).
+        alerts_per_scope: Non-archived alerts per meter and scope (A7).
+        queue_max: Requests that may wait for a commit; past it they are answered 429.
+        checkpoint_seconds: How often the state in memory is saved, to shorten the next start.
+        webhook_timeout_seconds: Time for one webhook attempt, from DNS to the answer's last byte.
+        log_level: debug, info, warning or error.
+    """
+
+    data: str = "meterbell-data"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 4242
+    test_key: str | None = None
+    customers_auto_create: bool = False
+    identifier_days: Annotated[int, Meta(ge=35)] = 35
+    alerts_per_scope: _Positive = 25
+    queue_max: _Positive = 10_000
+    checkpoint_seconds: _Positive = 30
+    webhook_timeout_seconds: _Positive = 15
+    log_level: str = "info"
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
+        return Path(self.data)
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.folder / "meterbell.db"
+
+
+def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -> Settings:
+    """Return the settings from flags, environment and the data folder's file, in this order.
+
+    Args:
+        flags: By setting name; None means that the flag was not given.
+        environment: The process's environment.
+
+    Raises:
+        SettingsError: A value is not acceptable, or the file can't be read.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    names = {field.name for field in msgspec.structs.fields(Settings)}
+    from_environment = {
+        name: environment[ENVIRONMENT_PREFIX + name.upper()]
+        for name in names
+        if ENVIRONMENT_PREFIX + name.upper() in environment
+    }
+    folder = str(given.get("data") or from_environment.get("data") or Settings().data)
+    merged: dict[str, Any] = {**_read_file(Path(folder)), **from_environment, **given}
+    try:
+        return msgspec.convert(merged, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"A setting is not acceptable: {error}") from error
+
+
+def _read_file(folder: Path) -> dict[str, Any]:
+    path = folder / FILE_NAME
+    if not path.exists():
+        return {}
+    try:
+        return tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} can't be read: {error}") from error

@@ -1,0 +1,229 @@
+"""Builders with defaults, so that a test shows the one fact that matters, and the engine on a list."""
+
+from collections.abc import Iterable
+
+from meterbell.engine.counter import Counter
+from meterbell.engine.decide import Group, Recorded
+from meterbell.engine.model import (
+    Alert,
+    AlertStatus,
+    BaselineKind,
+    EventTimeWindow,
+    Formula,
+    LogEntry,
+    Meter,
+    MeterEvent,
+    MeterStatus,
+    Trigger,
+    UsageRequest,
+)
+from meterbell.engine.state import Limits, State
+from meterbell.engine.value import format_value
+from meterbell.ids import AlertId, CustomerId, MeterId
+
+NOW = 1_767_225_600
+"""2026-01-01T00:00:00Z: both an hour and a day begin here."""
+
+HOUR = 3600
+DAY = 86400
+
+
+def make_meter(
+    name: str = "requests",
+    *,
+    formula: Formula = "sum",
+    window: EventTimeWindow | None = None,
+    status: MeterStatus = "active",
+    livemode: bool = False,
+) -> Meter:
+    """Return a meter whose event name is `name`, with Stripe's default payload keys."""
+    return Meter(
+        id=MeterId(f"mtr_{name}"),
+        livemode=livemode,
+        display_name=name,
+        event_name=name,
+        formula=formula,
+        customer_key="stripe_customer_id",
+        value_key="value",
+        event_time_window=window,
+        status=status,
+        created=NOW,
+        updated=NOW,
+        deactivated_at=None,
+    )
+
+
+def make_alert(
+    name: str = "alert",
+    *,
+    gte: int = 10,
+    customer: str | None = None,
+    baseline: BaselineKind = "creation",
+    meter: str = "requests",
+    livemode: bool = False,
+) -> Alert:
+    """Return an active alert on the meter made by `make_meter(meter)`."""
+    return Alert(
+        id=AlertId(f"alrt_{name}"),
+        livemode=livemode,
+        title=name,
+        meter=MeterId(f"mtr_{meter}"),
+        customer=None if customer is None else CustomerId(customer),
+        gte=gte,
+        baseline=baseline,
+        status="active",
+        created=NOW,
+        created_sequence=0,
+    )
+
+
+def make_request(
+    value: str | None = "1",
+    *,
+    customer: str | None = "cus_a",
+    meter: str = "requests",
+    identifier: str | None = None,
+    timestamp: int | None = None,
+    request_key: bytes = b"",
+    request_digest: bytes = b"",
+    livemode: bool = False,
+) -> UsageRequest:
+    """Return a usage request for a meter made by `make_meter(meter)`."""
+    payload: dict[str, str] = {}
+    if customer is not None:
+        payload["stripe_customer_id"] = customer
+    if value is not None:
+        payload["value"] = value
+    return UsageRequest(
+        livemode=livemode,
+        event_name=meter,
+        payload=payload,
+        identifier=identifier,
+        timestamp=timestamp,
+        request_key=request_key,
+        request_digest=request_digest,
+    )
+
+
+class EngineRun:
+    """The engine with a plain list in place of a store.
+
+    Attributes:
+        state: What was merged.
+        log: The merged entries, in commit order.
+        group: The open group; `merge` begins the next one.
+    """
+
+    def __init__(
+        self,
+        *meters: Meter,
+        customers: Iterable[str] = ("cus_a", "cus_b"),
+        limits: Limits | None = None,
+        now: int = NOW,
+    ) -> None:
+        self.state = State(limits=limits or Limits())
+        self.log: list[LogEntry] = []
+        self._merged_triggers: list[Trigger] = []
+        self._identifiers = 0
+        for meter in meters or (make_meter(),):
+            self.state.put_meter(meter)
+        for customer in customers:
+            self.state.add_customer(CustomerId(customer), livemode=False)
+            self.state.add_customer(CustomerId(customer), livemode=True)
+        self.now_ms = now * 1000
+        self.group = self._new_group()
+
+    @property
+    def triggers(self) -> list[Trigger]:
+        """All triggers so far, those of the open group included."""
+        return self._merged_triggers + self.group.triggers
+
+    @property
+    def fired(self) -> list[tuple[str, str, str, int]]:
+        """All triggers so far as (alert name, customer, value, sequence)."""
+        return [
+            (t.alert.title, t.customer, format_value(t.value), t.sequence) for t in self.triggers
+        ]
+
+    def lookup(self, sequence: int) -> MeterEvent:
+        """Return a merged meter event."""
+        entry = self.log[sequence - 1]
+        assert isinstance(entry, MeterEvent)
+        assert entry.sequence == sequence
+        return entry
+
+    def merge(self) -> None:
+        """Commit the open group and begin another."""
+        self.log += self.group.entries
+        self._merged_triggers += self.group.triggers
+        self.group.merge()
+        self.group = self._new_group()
+
+    def advance(self, seconds: float) -> None:
+        """Commit the open group and begin another, later."""
+        self.now_ms += round(seconds * 1000)
+        self.merge()
+
+    def record(self, request: UsageRequest) -> Recorded:
+        """Count one usage request in the open group."""
+        self._identifiers += 1
+        return self.group.record(request, new_identifier=f"generated_{self._identifiers}")
+
+    def use(
+        self,
+        *values: str,
+        customer: str = "cus_a",
+        meter: str = "requests",
+        timestamp: int | None = None,
+        identifier: str | None = None,
+    ) -> int:
+        """Count some values in the open group; return the sequence of the latest."""
+        sequence = 0
+        for value in values:
+            request = make_request(
+                value,
+                customer=customer,
+                meter=meter,
+                timestamp=timestamp,
+                identifier=identifier,
+            )
+            sequence = self.record(request).event.sequence
+        return sequence
+
+    def cancel(self, identifier: str, *, meter: str = "requests") -> MeterEvent:
+        """Cancel a meter event in the open group."""
+        return self.group.cancel(livemode=False, event_name=meter, identifier=identifier)
+
+    def create(self, alert: Alert, *, evaluate: bool = False) -> Alert:
+        """Create an alert in the open group."""
+        return self.group.create_alert(alert, evaluate=evaluate)
+
+    def set_status(self, name: str, status: AlertStatus) -> Alert:
+        """Change the status of the alert made by `make_alert(name)`."""
+        return self.group.set_alert_status(AlertId(f"alrt_{name}"), status)
+
+    def counter(self, customer: str = "cus_a", meter: str = "requests") -> Counter:
+        """Return a counter as it is after the open group, which this commits."""
+        self.merge()
+        return self.state.counters[MeterId(f"mtr_{meter}"), CustomerId(customer)]
+
+    def total(self, customer: str = "cus_a", meter: str = "requests") -> str:
+        """Return a counter's total, written as people write it."""
+        return format_value(self.counter(customer, meter).total)
+
+    def replayed(self, *, group_size: int = 1000) -> "EngineRun":
+        """Return a run whose state was rebuilt from this one's log."""
+        self.merge()
+        again = EngineRun(*self.state.meters.values(), customers=(), limits=self.state.limits)
+        again.state.customers = self.state.customers
+        again.now_ms = self.now_ms
+        again.group = again._new_group()
+        for index, entry in enumerate(self.log, start=1):
+            again.group.replay(entry)
+            if index % group_size == 0:
+                again.merge()
+        again.merge()
+        return again
+
+    def _new_group(self) -> Group:
+        return Group(self.state, self.lookup, now_ms=self.now_ms)
