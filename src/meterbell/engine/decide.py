@@ -4,7 +4,7 @@ The group works on forks of the counters it touches, so readers see nothing of i
 The same code replays the log at start-up, which is why a rebuilt state equals the live one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -24,11 +24,24 @@ from meterbell.engine.model import (
 )
 from meterbell.engine.state import CounterKey, Lookup, State, identifier_key, request_index_key
 from meterbell.engine.validate import judge, require_cancellable
-from meterbell.errors import DuplicateIdentifierError, IdempotencyMismatchError, LimitReachedError
+from meterbell.errors import (
+    DuplicateIdentifierError,
+    IdempotencyMismatchError,
+    InvalidParamError,
+    LimitReachedError,
+)
 from meterbell.ids import AlertId, CustomerId
 
-_REQUEST_KEY_MS = 24 * 3600 * 1000
+REQUEST_KEY_MS = 24 * 3600 * 1000
 _DAY_MS = 24 * 3600 * 1000
+
+
+Covered = Callable[[CustomerId, int], bool]
+"""Whether a customer's counters hold the effect of the entry at a sequence already."""
+
+
+def _nothing_covered(_customer: CustomerId, _sequence: int) -> bool:
+    return False
 
 
 class Recorded(NamedTuple):
@@ -66,6 +79,11 @@ class Group:
         self._identifiers: dict[bytes, int] = {}
         self._request_keys: dict[bytes, int] = {}
         self._cancelled: set[int] = set()
+
+    @property
+    def counter_keys(self) -> Collection[CounterKey]:
+        """The counters that the group changed."""
+        return self._counters.keys()
 
     @property
     def next_sequence(self) -> int:
@@ -154,6 +172,7 @@ class Group:
         Raises:
             LimitReachedError: The scope has as many alerts as it may have.
         """
+        assert alert.status == "active", "an alert begins active"
         limit = self._state.limits.alerts_per_scope
         alerts = self._state.meter_alerts.get(alert.meter)
         if alerts is not None and len(alerts.scope(alert.customer).alerts) >= limit:
@@ -165,20 +184,33 @@ class Group:
             )
         sequence = self.next_sequence
         alert = replace(alert, created_sequence=sequence)
-        self._put_alert(alert, evaluated=evaluate)
+        self._put_alert(AlertChange(sequence, alert, evaluate, self.now_ms))
         return alert
 
     def set_alert_status(self, alert_id: AlertId, status: AlertStatus) -> Alert:
-        """Activate, deactivate or archive an alert and return it (A6); setting it again is fine."""
+        """Activate, deactivate or archive an alert and return it (A6); setting it again is fine.
+
+        Raises:
+            InvalidParamError: It is archived, which is final.
+        """
         alert = self._state.alerts[alert_id]
         if alert.status == status:
             return alert
+        if alert.status == "archived":
+            raise InvalidParamError(
+                f"Alert {alert_id} is archived, which is final. Create a new alert instead."
+            )
         alert = replace(alert, status=status)
-        self._put_alert(alert, evaluated=False)
+        self._put_alert(AlertChange(self.next_sequence, alert, False, self.now_ms))  # noqa: FBT003
         return alert
 
-    def replay(self, entry: LogEntry) -> None:
-        """Take in an entry that the log already holds, with the same effect it had at first."""
+    def replay(self, entry: LogEntry, covered: Covered = _nothing_covered) -> None:
+        """Take in an entry that the log already holds, with the same effect it had at first.
+
+        Args:
+            entry: The log's next entry.
+            covered: Says which counters hold the entry's effect already, by customer and sequence.
+        """
         assert entry.sequence == self.next_sequence, "the log has a gap"
         match entry:
             case MeterEvent():
@@ -187,14 +219,18 @@ class Group:
                 if entry.request_key:
                     key = request_index_key(entry.request_key, livemode=entry.livemode)
                     self._request_keys[key] = entry.sequence
-                meter = self._state.meters[entry.meter]
-                self._count(meter, entry.customer, entry.sequence, entry.timestamp, entry.value)
+                if not covered(entry.customer, entry.sequence):
+                    meter = self._state.meters[entry.meter]
+                    self._count(meter, entry.customer, entry.sequence, entry.timestamp, entry.value)
                 self.entries.append(entry)
             case Cancellation():
-                self._uncount(self._event(entry.cancelled_sequence))
+                event = self._event(entry.cancelled_sequence)
+                self._cancelled.add(event.sequence)
+                if not covered(event.customer, entry.sequence):
+                    self._uncount(event)
                 self.entries.append(entry)
             case AlertChange():
-                self._put_alert(entry.alert, evaluated=entry.evaluated)
+                self._put_alert(entry, covered)
 
     def merge(self) -> None:
         """Make the committed group part of the state."""
@@ -238,7 +274,7 @@ class Group:
 
     def _find_request(self, key: bytes, request: UsageRequest) -> MeterEvent | None:
         """Return the event that a request with the same Idempotency-Key made within 24 hours."""
-        oldest = self.now_ms - _REQUEST_KEY_MS
+        oldest = self.now_ms - REQUEST_KEY_MS
 
         def matches(sequence: int) -> bool:
             event = self._lookup(sequence)
@@ -315,19 +351,18 @@ class Group:
         if alerts is not None:
             refresh_next_fire(meter, counter, alerts.watching(event.customer))
 
-    def _put_alert(self, alert: Alert, *, evaluated: bool) -> None:
+    def _put_alert(self, change: AlertChange, covered: Covered = _nothing_covered) -> None:
         """Add an alert or a status change to the log and to what usage is held against.
 
         Alerts change in the state at once, not in `merge`: events later in the group must see them,
         and a group that can't be committed ends the process.
         """
-        sequence = self.next_sequence
-        self._state.put_alert(alert, sequence=sequence)
-        self.entries.append(AlertChange(sequence, alert, evaluated, self.now_ms))
-        if evaluated and alert.status == "active":
-            self._evaluate_now(alert, sequence)
+        self._state.put_alert(change.alert, sequence=change.sequence)
+        self.entries.append(change)
+        if change.evaluated:
+            self._evaluate_now(change.alert, change.sequence, covered)
 
-    def _evaluate_now(self, alert: Alert, sequence: int) -> None:
+    def _evaluate_now(self, alert: Alert, sequence: int, covered: Covered) -> None:
         """Trigger a fresh lifetime alert for every customer whose usage is there already (A2)."""
         meter = self._state.meters[alert.meter]
         keys = [
@@ -336,6 +371,8 @@ class Group:
             if key[0] == alert.meter and alert.customer in (None, key[1])
         ]
         for _, customer in sorted(keys):
+            if covered(customer, sequence):
+                continue
             counter = self._touch(meter, customer)
             scopes = self._state.meter_alerts[meter.id].watching(customer)
             usage = fire_at_once(meter, counter, alert)

@@ -15,7 +15,7 @@ import structlog
 
 from meterbell.clock import Clock
 from meterbell.engine.decide import Group, Recorded
-from meterbell.engine.model import UsageRequest
+from meterbell.engine.model import AlertChange, UsageRequest
 from meterbell.engine.state import State
 from meterbell.errors import (
     MeterbellError,
@@ -26,8 +26,8 @@ from meterbell.errors import (
 from meterbell.ids import IdSource
 from meterbell.ledger.consequences import store_consequences
 from meterbell.ledger.transaction import Transaction
-from meterbell.store.base import Store
 from meterbell.records import Delivery, Event
+from meterbell.store.base import Store
 
 T = TypeVar("T")
 Command = Callable[[Transaction], T]
@@ -66,6 +66,7 @@ class Committer:
         ids: IdSource,
         queue_max: int,
         on_events: Callable[[Sequence[Event], Sequence[Delivery]], None],
+        on_group: Callable[[Group], None],
         on_failure: Callable[[StoreFailedError], None],
     ) -> None:
         """Prepare the queue; nothing runs before `run`.
@@ -77,6 +78,7 @@ class Committer:
             ids: New ids.
             queue_max: Requests that may wait; the next is refused.
             on_events: Told of new events and outbox rows once they are committed.
+            on_group: Told of each committed group, after it became part of the state.
             on_failure: Told once when the store can't be trusted any more; should end the process.
         """
         self._store = store
@@ -85,6 +87,7 @@ class Committer:
         self._ids = ids
         self._queue_max = queue_max
         self._on_events = on_events
+        self._on_group = on_group
         self._on_failure = on_failure
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
@@ -158,7 +161,14 @@ class Committer:
                     self._fail(error)
                     return
                 continue
+            except Exception as error:
+                logger.exception("a commit failed unexpectedly")
+                failure = StoreFailedError(f"The state is in doubt: {error!r}")
+                _answer(batch, [failure] * len(batch))
+                self._fail(failure)
+                return
             committed.group.merge()
+            self._on_group(committed.group)
             for callback in committed.transaction.callbacks:
                 callback()
             _answer(batch, committed.outcomes)
@@ -175,19 +185,40 @@ class Committer:
         self._on_failure(error)
 
     def _commit(self, requests: list[UsageRequest | Command[Any]]) -> _Committed:
-        """Decide and commit one group; the writer's thread."""
-        now_ms = self._clock.now_ms()
-        group = Group(self._state, self._store.lookup_event, now_ms=now_ms)
-        transaction = Transaction(
-            store=self._store, state=self._state, group=group, now_ms=now_ms, ids=self._ids
-        )
-        with self._store.transaction():
-            outcomes = [self._decide(request, group, transaction) for request in requests]
-            store_consequences(self._store, group, transaction)
-        return _Committed(outcomes, group, transaction)
+        """Decide and commit one group; the writer's thread.
+
+        A request that fails in a way nobody foresaw may leave the group half changed. The group is
+        then decided anew without it.
+        """
+        poisoned: dict[int, Exception] = {}
+        while True:
+            now_ms = self._clock.now_ms()
+            group = Group(self._state, self._store.lookup_event, now_ms=now_ms)
+            transaction = Transaction(
+                store=self._store, state=self._state, group=group, now_ms=now_ms, ids=self._ids
+            )
+            try:
+                with self._store.transaction():
+                    outcomes = [
+                        poisoned.get(index) or self._decide(index, request, group, transaction)
+                        for index, request in enumerate(requests)
+                    ]
+                    store_consequences(self._store, group, transaction)
+            except _PoisonError as error:
+                logger.exception("a request failed unexpectedly", exc_info=error.reason)
+                if any(isinstance(entry, AlertChange) for entry in group.entries):
+                    # Alerts change in the state at once; only the log knows what is true now.
+                    raise StoreFailedError(f"The state is in doubt: {error.reason!r}") from error
+                poisoned[error.index] = error.reason
+            else:
+                return _Committed(outcomes, group, transaction)
 
     def _decide(
-        self, request: UsageRequest | Command[Any], group: Group, transaction: Transaction
+        self,
+        index: int,
+        request: UsageRequest | Command[Any],
+        group: Group,
+        transaction: Transaction,
     ) -> object:
         """Return a request's result, or the exception to raise for it."""
         try:
@@ -199,6 +230,17 @@ class Committer:
             raise
         except MeterbellError as error:
             return error
+        except Exception as error:
+            raise _PoisonError(index, error) from error
+
+
+class _PoisonError(Exception):
+    """A request failed in a way nobody foresaw."""
+
+    def __init__(self, index: int, reason: Exception) -> None:
+        super().__init__(index, reason)
+        self.index = index
+        self.reason = reason
 
 
 def _answer(batch: list[_Waiting], outcomes: Sequence[object]) -> None:

@@ -7,8 +7,8 @@ transaction as the meter event.
 from meterbell.engine.decide import Group
 from meterbell.engine.value import format_value
 from meterbell.ledger.transaction import Transaction
-from meterbell.store.base import Store
 from meterbell.records import Customer, TriggerRecord
+from meterbell.store.base import Store
 from meterbell.wire.objects import render_alert_triggered, render_customer
 
 

@@ -9,9 +9,9 @@ import msgspec
 from meterbell.engine.decide import Group
 from meterbell.engine.state import State
 from meterbell.ids import IdSource, new_id
+from meterbell.records import Delivery, Event, WebhookEndpoint
 from meterbell.store.base import Store
 from meterbell.store.objects import Objects
-from meterbell.records import Delivery, Event, WebhookEndpoint
 from meterbell.store.tables import webhook_endpoint
 from meterbell.wire.versions import DEFAULT_API_VERSION
 

@@ -1,6 +1,6 @@
 """What the ledger and the delivery need of a store. One implementation a database."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -55,6 +55,12 @@ class Store(Protocol):
     def read_log(self, after: int) -> Iterator[LogEntry]:
         """Yield the log's entries after a sequence, in commit order; at start-up only."""
 
+    def read_control(self, until: int) -> Iterator[LogEntry]:
+        """Yield cancellations and alert changes up to a sequence; at start-up only."""
+
+    def first_sequence_since(self, received_at_ms: int) -> int:
+        """Return the sequence of the first entry received at or after an instant; the reader's."""
+
     def last_sequence(self) -> int:
         """Return the place in commit order of the log's last entry; 0 for an empty log."""
 
@@ -64,8 +70,11 @@ class Store(Protocol):
     def load_checkpoints(self, usable: Callable[[Checkpoint], bool]) -> dict[str, Checkpoint]:
         """Return by name the newest piece that is intact and that `usable` accepts."""
 
-    def delete_checkpoints(self) -> None:
-        """Forget all pieces, so that the next start replays the whole log; the writer's."""
+    def delete_checkpoints(self, names: Collection[str] | None = None) -> None:
+        """Forget pieces by name, or all, so that the next start replays the whole log.
+
+        The writer's, inside a transaction.
+        """
 
     def close(self) -> None:
         """Close everything; call it when nobody writes or reads any more."""

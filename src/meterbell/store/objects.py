@@ -1,14 +1,15 @@
 """Plain reads and writes of control objects: get, find, page, insert, update."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 import msgspec
 from sqlalchemy import Boolean, ColumnElement, Table, delete, func, insert, select, update
 
-from meterbell.engine.model import Alert, Meter
 from meterbell import records
+from meterbell.engine.model import Alert, Meter
+from meterbell.ids import CustomerId
 from meterbell.store import tables
 from meterbell.store.sql import Connection
 
@@ -128,6 +129,13 @@ class Objects:
         """Remove the objects that meet all conditions; return how many those are."""
         self._connection.execute(delete(table_of(record)).where(*where))
         return self._connection.changes
+
+    def customer_ids(self) -> Iterator[tuple[bool, CustomerId]]:
+        """Yield mode and id of every customer that is not deleted."""
+        for livemode, customer in self._connection.iterate(
+            "SELECT livemode, id FROM customer WHERE NOT deleted"
+        ):
+            yield bool(livemode), CustomerId(customer)
 
     def get_meta(self, key: str) -> str | None:
         """Return a fact about the installation, or None."""

@@ -6,7 +6,7 @@ indexed by identifier: what was counted is found in memory, which the log rebuil
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,10 +35,25 @@ _LOG_COLUMNS = (
 )
 _APPEND = f"INSERT INTO log ({_LOG_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
 _READ_AFTER = f"SELECT {_LOG_COLUMNS} FROM log WHERE sequence > ? ORDER BY sequence"  # noqa: S608
+_READ_CONTROL = (
+    f"SELECT {_LOG_COLUMNS} FROM log"  # noqa: S608
+    " WHERE kind <> 1 AND sequence <= ? ORDER BY sequence"
+)
 _READ_ONE = f"SELECT {_LOG_COLUMNS} FROM log WHERE sequence = ?"  # noqa: S608
 _CHECKPOINT_SECONDS = 0.2
 _WAL_BYTES_MAX = 64 * 2**20
 _GENERATIONS_KEPT = 2
+
+# After one of these nothing about the file is certain.
+_FATAL = (
+    apsw.IOError,
+    apsw.FullError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.NoMemError,
+)
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_payload = msgspec.json.Decoder(dict[str, str]).decode
@@ -91,6 +106,8 @@ class SqliteStore:
         connection.run("SAVEPOINT command")
         try:
             yield
+        except _FATAL as error:
+            raise StoreFailedError(f"The database can't be written: {error}") from error
         except BaseException:
             connection.run("ROLLBACK TO command")
             connection.run("RELEASE command")
@@ -114,6 +131,30 @@ class SqliteStore:
         connection = self._reader_connection
         for row in connection.iterate(_READ_AFTER, (after,)):
             yield self._from_row(connection, row)
+
+    def read_control(self, until: int) -> Iterator[LogEntry]:
+        """Yield cancellations and alert changes up to a sequence, in commit order."""
+        for row in self._reader_connection.iterate(_READ_CONTROL, (until,)):
+            yield self._from_row(self._reader_connection, row)
+
+    def first_sequence_since(self, received_at_ms: int) -> int:
+        """Return the sequence of the first entry received at or after an instant.
+
+        A search by halves, because the log has no index by time; clocks that step back make it
+        inexact by as much.
+        """
+        low, high = 1, self.last_sequence() + 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._reader_connection.run(
+                "SELECT received_at_ms FROM log WHERE sequence >= ? ORDER BY sequence LIMIT 1",
+                (middle,),
+            )
+            if rows[0][0] < received_at_ms:
+                low = middle + 1
+            else:
+                high = middle
+        return low
 
     def last_sequence(self) -> int:
         """Return the place in commit order of the log's last entry; 0 for an empty log."""
@@ -149,9 +190,12 @@ class SqliteStore:
                     found[name] = checkpoint
         return found
 
-    def delete_checkpoints(self) -> None:
-        """Forget all pieces, so that the next start replays the whole log."""
-        self._writer_connection.run("DELETE FROM checkpoint")
+    def delete_checkpoints(self, names: Collection[str] | None = None) -> None:
+        """Forget pieces by name; all of them by default, so that the next start replays all."""
+        if names is None:
+            self._writer_connection.run("DELETE FROM checkpoint")
+        for name in names or ():
+            self._writer_connection.run("DELETE FROM checkpoint WHERE name = ?", (name,))
 
     def close(self) -> None:
         """Close everything."""

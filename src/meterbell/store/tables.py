@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -43,6 +44,7 @@ log = Table(
     Column("previous", _Whole),
     Column("request_key", LargeBinary),
     Column("request_digest", LargeBinary),
+    Index("log_control", "sequence", sqlite_where=text("kind <> 1")),
     sqlite_strict=True,
 )
 """Everything that changes what counts, in commit order. `kind` says which columns are filled:
@@ -185,7 +187,9 @@ delivery = Table(
     Column("attempts", _Whole, nullable=False),
     Column("next_attempt_at_ms", _Whole),
     UniqueConstraint("event", "endpoint"),
-    Index("delivery_due", "next_attempt_at_ms", sqlite_where=Column("next_attempt_at_ms") != None),  # noqa: E711
+    Index(
+        "delivery_due", "next_attempt_at_ms", sqlite_where=text("next_attempt_at_ms IS NOT NULL")
+    ),
     sqlite_strict=True,
 )
 """One event to one endpoint; `status` is pending, succeeded, failed or canceled. The outbox is

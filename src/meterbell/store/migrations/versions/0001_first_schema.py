@@ -155,6 +155,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sequence"),
         sqlite_strict=True,
     )
+    op.create_index(
+        "log_control", "log", ["sequence"], unique=False, sqlite_where=sa.text("kind <> 1")
+    )
     op.create_table(
         "meta",
         sa.Column("key", sa.Text(), nullable=False),
