@@ -1,4 +1,4 @@
-"""Builders with defaults, so that a test shows the one fact that matters, and the engine on a list."""
+"""Builders with defaults, to keep the fact that matters in sight; the engine over a plain list."""
 
 from collections.abc import Iterable
 
@@ -38,7 +38,7 @@ def make_meter(
 ) -> Meter:
     """Return a meter whose event name is `name`, with Stripe's default payload keys."""
     return Meter(
-        id=MeterId(f"mtr_{name}"),
+        id=MeterId(f"mtr_live_{name}" if livemode else f"mtr_{name}"),
         livemode=livemode,
         display_name=name,
         event_name=name,

@@ -19,9 +19,14 @@ def load_profile() -> None:
             database=None,
             suppress_health_check=[HealthCheck.too_slow],
         )
-    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+    settings.load_profile(_name())
 
 
 def part_of_examples(divisor: int) -> settings:
     """Return the loaded profile with fewer examples, for tests that support a main one."""
-    return settings(max_examples=max(1, settings.default.max_examples // divisor))
+    loaded = settings.get_profile(_name())
+    return settings(loaded, max_examples=max(1, loaded.max_examples // divisor))
+
+
+def _name() -> str:
+    return os.environ.get("HYPOTHESIS_PROFILE", "quick")

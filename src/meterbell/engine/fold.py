@@ -7,7 +7,7 @@ share of the events before the alert moves the baseline as well.
 
 from collections.abc import Callable, Iterable
 
-from meterbell.engine.counter import Baseline, Bucket, Counted, Counter
+from meterbell.engine.counter import ALWAYS, Baseline, Bucket, Counted, Counter
 from meterbell.engine.model import WINDOW_SECONDS, Meter, MeterEvent
 
 HOUR_SECONDS = 3600
@@ -134,6 +134,7 @@ def _replace_in_slot(meter: Meter, counter: Counter, slot: int, counted: Counted
     for baseline in (counter.baselines or {}).values():
         if replaced is not None and replaced.sequence < baseline.created_sequence:
             baseline.value -= replaced.value
+            counter.next_fire = ALWAYS  # the usage that counts may have grown while the total fell
         if counted is not None and counted.sequence < baseline.created_sequence:
             baseline.value += counted.value
 

@@ -1,0 +1,206 @@
+"""The engine against the slow reference, on random sequences. Rules C2 to C7 and A1 to A7."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.builders import DAY, HOUR, EngineRun
+from tests.hypothesis_profiles import load_profile, part_of_examples
+from tests.reference.model import Reference, RefMeter
+from tests.unit.engine.operations import (
+    CUSTOMERS,
+    START,
+    Operation,
+    World,
+    cuts,
+    play_on_engine,
+    play_on_reference,
+    resolve,
+    scaled,
+    sequences,
+    worlds,
+)
+
+from meterbell.engine.counter import Counter
+from meterbell.engine.model import Meter, MeterEvent
+from meterbell.engine.state import DictIndex, State
+from meterbell.engine.summary import summarize
+from meterbell.ids import CustomerId
+
+load_profile()
+
+Fired = tuple[str, str, int, int]
+
+# (start, minutes, window): a range of minutes around the present, or of whole hours or days.
+ranges = st.one_of(
+    st.tuples(st.integers(-3000, 600), st.integers(1, 3000), st.none()),
+    st.tuples(st.integers(-60, 5), st.integers(1, 80), st.just(HOUR)),
+    st.tuples(st.integers(-40, 2), st.integers(1, 45), st.just(DAY)),
+)
+Range = tuple[int, int, int | None]
+
+
+@given(
+    world=worlds,
+    drawn=sequences,
+    cut=cuts,
+    asked=st.lists(ranges, min_size=2, max_size=4),
+)
+def test_engine_gives_what_the_rules_define(
+    world: World, drawn: list[Operation], cut: int, asked: list[Range]
+) -> None:
+    operations = resolve(world, drawn)
+
+    run, outcomes = play_on_engine(world, operations, cut=cut)
+
+    reference, expected = play_on_reference(world, operations)
+    assert outcomes == expected
+    assert fired(run) == [
+        (trigger.alert, trigger.customer, scaled(trigger.value), trigger.position)
+        for trigger in reference.triggers()
+    ]
+    for meter, ref_meter in _meters(run, reference):
+        for customer in {*CUSTOMERS, "cus_unknown"}:
+            counter = run.state.counters.get((meter.id, CustomerId(customer)), Counter())
+            assert counter.total == scaled(reference.total(ref_meter, customer))
+            for start, end, window in map(_absolute, asked):
+                assert _summary(
+                    run, meter, customer, start=start, end=end, window=window
+                ) == _expected_summary(
+                    reference, ref_meter, customer, start=start, end=end, window=window
+                )
+
+
+@part_of_examples(5)
+@given(world=worlds, drawn=sequences, one_cut=cuts, other_cut=cuts)
+def test_a3_batching_never_changes_what_fires_or_counts(
+    world: World, drawn: list[Operation], one_cut: int, other_cut: int
+) -> None:
+    operations = resolve(world, drawn)
+
+    one, one_outcomes = play_on_engine(world, operations, cut=one_cut)
+    other, other_outcomes = play_on_engine(world, operations, cut=other_cut)
+
+    assert one_outcomes == other_outcomes
+    assert one.log == other.log
+    assert fired(one) == fired(other)
+    assert plain_state(one.state) == plain_state(other.state)
+
+
+@part_of_examples(5)
+@given(world=worlds, drawn=sequences, cut=cuts, group_size=st.integers(1, 70))
+def test_a4_replaying_the_log_gives_an_equal_state_and_the_same_triggers(
+    world: World, drawn: list[Operation], cut: int, group_size: int
+) -> None:
+    run, _ = play_on_engine(world, resolve(world, drawn), cut=cut)
+
+    again = run.replayed(group_size=group_size)
+
+    assert again.log == run.log
+    assert fired(again) == fired(run)
+    assert plain_state(again.state) == plain_state(run.state)
+
+
+def fired(run: EngineRun) -> list[Fired]:
+    return [(t.alert.title, t.customer, t.value, t.sequence) for t in run.triggers]
+
+
+def plain_state(state: State) -> dict[str, object]:
+    """Return all that replay must rebuild, as plain comparable data."""
+    assert isinstance(state.identifiers, DictIndex)
+    assert isinstance(state.request_keys, DictIndex)
+    return {
+        "sequence": state.sequence,
+        "identifiers": state.identifiers.sequences,
+        "request_keys": state.request_keys.sequences,
+        "cancelled": state.cancelled,
+        "alerts": state.alerts,
+        "scopes": {
+            (meter, customer): (scope.alerts, scope.thresholds, scope.changes, scope.revision)
+            for meter, alerts in state.meter_alerts.items()
+            for customer, scope in [(None, alerts.any_customer), *alerts.by_customer.items()]
+            if scope.revision
+        },
+        "counters": {key: plain_counter(counter) for key, counter in state.counters.items()},
+    }
+
+
+def plain_counter(counter: Counter) -> dict[str, object]:
+    assert counter.origin is None, "a merged counter is no fork"
+    return {
+        "total": counter.total,
+        "newest": counter.newest,
+        "peak": counter.peak,
+        "armed": counter.armed,
+        "next_fire": counter.next_fire,
+        "buckets": counter.buckets,
+        "slots": counter.slots,
+        "baselines": {
+            alert: (baseline.created_sequence, baseline.value, baseline.since)
+            for alert, baseline in (counter.baselines or {}).items()
+        },
+        "watch": counter.watch,
+        "triggered": counter.triggered,
+    }
+
+
+def _meters(run: EngineRun, reference: Reference) -> Iterable[tuple[Meter, RefMeter]]:
+    for (livemode, name), ref_meter in reference.meters.items():
+        yield run.state.meters_by_event_name[livemode, name], ref_meter
+
+
+def _absolute(asked: Range) -> tuple[int, int, int | None]:
+    first, count, window = asked
+    step = window or 60
+    start = START // step * step + first * step
+    return start, start + count * step, window
+
+
+def _summary(
+    run: EngineRun, meter: Meter, customer: str, *, start: int, end: int, window: int | None
+) -> list[tuple[int, int, int]]:
+    counter = run.state.counters.get((meter.id, CustomerId(customer)))
+    if counter is None:
+        return []
+    return [
+        (summary.start, summary.end, summary.value)
+        for summary in summarize(
+            meter,
+            counter,
+            start=start,
+            end=end,
+            window_seconds=window,
+            hour_events=_hour_events(run, counter),
+        )
+    ]
+
+
+def _hour_events(run: EngineRun, counter: Counter) -> Callable[[int], Iterator[MeterEvent]]:
+    """Return a walk along an hour's chain of events, as a store does it."""
+
+    def surviving(hour: int) -> Iterator[MeterEvent]:
+        sequence = counter.bucket(hour).head
+        while sequence:
+            event = run.lookup(sequence)
+            if sequence not in run.state.cancelled:
+                yield event
+            sequence = event.previous
+
+    return surviving
+
+
+def _expected_summary(
+    reference: Reference,
+    meter: RefMeter,
+    customer: str,
+    *,
+    start: int,
+    end: int,
+    window: int | None,
+) -> list[tuple[int, int, int]]:
+    return [
+        (at, until, scaled(value))
+        for at, until, value in reference.summary(
+            meter, customer, start=start, end=end, window=window
+        )
+    ]
