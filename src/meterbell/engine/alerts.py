@@ -27,7 +27,7 @@ class ScopeAlerts:
     Attributes:
         alerts: Active and inactive ones by id; never archived ones.
         thresholds: (threshold, creation sequence, id) of the active ones, ascending.
-        changes: (sequence, id) of creations and status changes, ascending.
+        changes: (sequence, id) of each one's creation or latest status change, ascending.
         revision: Sequence of the latest change.
     """
 
@@ -42,9 +42,9 @@ class ScopeAlerts:
         known = self.alerts.get(alert.id)
         if known is not None and known.status == "active":
             del self.thresholds[bisect_left(self.thresholds, entry)]
+        self.changes = [change for change in self.changes if change[1] != alert.id]
         if alert.status == "archived":
             self.alerts.pop(alert.id, None)
-            self.changes = [change for change in self.changes if change[1] != alert.id]
         else:
             self.alerts[alert.id] = alert
             self.changes.append((sequence, alert.id))
@@ -53,13 +53,10 @@ class ScopeAlerts:
         self.revision = sequence
 
     def changed_since(self, sequence: int) -> Iterator[Alert]:
-        """Yield the alerts that changed after `sequence`, each once, in order of change."""
-        seen: set[AlertId] = set()
+        """Yield the alerts that were made or changed after `sequence`, in order of change."""
         start = bisect_right(self.changes, sequence, key=lambda change: change[0])
         for _, alert_id in self.changes[start:]:
-            if alert_id not in seen:
-                seen.add(alert_id)
-                yield self.alerts[alert_id]
+            yield self.alerts[alert_id]
 
     def next_threshold(self, above: int) -> int:
         """Return the lowest active threshold greater than `above`."""

@@ -4,7 +4,7 @@ Counters are read while the next group is being decided, so a group never change
 works on a fork and merges it when the group is committed.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from meterbell.ids import AlertId
@@ -26,9 +26,9 @@ class Bucket(NamedTuple):
     """The aggregate of one UTC hour of one counter.
 
     Attributes:
-        value: Sum of the counted values, in units of 10^-12.
+        value: For `sum` and `count`: the aggregate, in units of 10^-12.
         events: How many meter events count.
-        newest: The counted event with the newest timestamp.
+        newest: For `last`: the counted event with the newest timestamp.
         head: Sequence of the hour's latest event in commit order, counted or not. Each event names
             the one before it, so an hour's events are found without an index.
     """
@@ -37,6 +37,11 @@ class Bucket(NamedTuple):
     events: int = 0
     newest: Counted | None = None
     head: int = 0
+
+
+_NO_EVENTS = Bucket()
+# Stands in a fork for a window whose events were all cancelled. No event has sequence 0.
+_NOTHING_COUNTS = Counted(0, 0, 0)
 
 
 @dataclass(slots=True)
@@ -60,13 +65,14 @@ class Counter:
 
     Attributes:
         total: Aggregate of all counted events, in units of 10^-12.
-        newest: The counted event with the newest timestamp.
+        newest: For `last`: the counted event with the newest timestamp.
         peak: Highest total right after any event. Every active alert without a baseline whose
             threshold is at or below it has triggered or stands in `watch`.
         armed: Sequence of the latest alert change that this counter has taken in.
         next_fire: Lowest total at which an alert may trigger; lower than needed does no harm.
         buckets: By UTC hour since 1970. In a fork: only those that changed.
-        slots: For meters with an event time window: the event that counts in each window.
+        slots: For meters with an event time window: the event that counts in each window. In a
+            fork: only those that changed.
         baselines: By alert; only for alerts made after the counter.
         watch: Untriggered alerts to be evaluated one by one.
         triggered: Alerts that fired for this customer.
@@ -87,38 +93,58 @@ class Counter:
 
     def fork(self) -> "Counter":
         """Return a copy that can change while this one is read."""
-        return Counter(
-            total=self.total,
-            newest=self.newest,
-            peak=self.peak,
-            armed=self.armed,
-            next_fire=self.next_fire,
-            slots=None if self.slots is None else dict(self.slots),
-            baselines=None
-            if self.baselines is None
-            else {
-                alert: Baseline(b.created_sequence, b.value, b.since)
-                for alert, b in self.baselines.items()
-            },
+        copy = Counter(
+            self.total,
+            self.newest,
+            self.peak,
+            self.armed,
+            self.next_fire,
             watch=self.watch,
             triggered=self.triggered,
             origin=self,
         )
+        if self.slots is not None:
+            copy.slots = {}
+        if self.baselines is not None:
+            copy.baselines = {alert: replace(b) for alert, b in self.baselines.items()}
+        return copy
 
     def bucket(self, hour: int) -> Bucket:
         """Return the aggregate of an hour, empty if nothing came."""
         found = self.buckets.get(hour)
         if found is None and self.origin is not None:
             found = self.origin.buckets.get(hour)
-        return found or Bucket()
+        return found or _NO_EVENTS
 
     def hours(self) -> set[int]:
         """Return the hours that have a bucket."""
         return set(self.buckets) | (set(self.origin.buckets) if self.origin else set())
 
+    def slot(self, window: int) -> Counted | None:
+        """Return the event that counts in an event time window, by its number since 1970."""
+        assert self.slots is not None
+        found = self.slots.get(window)
+        if found is None and self.origin is not None:
+            assert self.origin.slots is not None
+            found = self.origin.slots.get(window)
+        return None if found is _NOTHING_COUNTS else found
+
+    def set_slot(self, window: int, counted: Counted | None) -> None:
+        """Make `counted` the event that counts in an event time window."""
+        assert self.slots is not None
+        self.slots[window] = counted or _NOTHING_COUNTS
+
     def merge(self) -> None:
         """Turn a fork into the counter itself; its origin must not be used any more."""
-        if self.origin is not None:
-            self.origin.buckets.update(self.buckets)
-            self.buckets = self.origin.buckets
-            self.origin = None
+        origin, self.origin = self.origin, None
+        if origin is not None:
+            origin.buckets.update(self.buckets)
+            self.buckets = origin.buckets
+        if self.slots is not None:
+            slots = {} if origin is None or origin.slots is None else origin.slots
+            for window, counted in self.slots.items():
+                if counted is _NOTHING_COUNTS:
+                    slots.pop(window, None)
+                else:
+                    slots[window] = counted
+            self.slots = slots

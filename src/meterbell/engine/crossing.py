@@ -14,12 +14,20 @@ threshold, while it is active, once per customer. Two ways lead there:
 from collections.abc import Iterable
 
 from meterbell.engine.alerts import ScopeAlerts, threshold_of
-from meterbell.engine.counter import ALWAYS, Baseline, Counter
+from meterbell.engine.counter import ALWAYS, NEVER, Baseline, Counter
 from meterbell.engine.fold import usage_counted
 from meterbell.engine.model import Alert, Meter
 from meterbell.ids import AlertId
 
 Scopes = tuple[ScopeAlerts, ...]
+
+
+def new_counter(meter: Meter, scopes: Scopes) -> Counter:
+    """Return a counter without usage; nothing that its alerts would have to leave out."""
+    counter = Counter(slots={} if meter.event_time_window else None)
+    counter.armed = max((scope.revision for scope in scopes), default=0)
+    refresh_next_fire(meter, counter, scopes)
+    return counter
 
 
 def catch_up(meter: Meter, counter: Counter, scopes: Scopes) -> None:
@@ -28,9 +36,12 @@ def catch_up(meter: Meter, counter: Counter, scopes: Scopes) -> None:
     Nothing happened to the counter since, so its present total is its total at their creation: that
     is the baseline of those made since.
     """
-    revision = max(scope.revision for scope in scopes)
-    if revision <= counter.armed:
+    for scope in scopes:
+        if scope.revision > counter.armed:
+            break
+    else:
         return
+    _forget_archived(counter, scopes)
     for scope in scopes:
         for alert in scope.changed_since(counter.armed):
             if alert.created_sequence > counter.armed and alert.baseline == "creation":
@@ -39,8 +50,21 @@ def catch_up(meter: Meter, counter: Counter, scopes: Scopes) -> None:
                 counter.baselines[alert.id] = Baseline(alert.created_sequence, counter.total)
             if _needs_watch(counter, alert):
                 counter.watch = (*counter.watch, alert.id)
-    counter.armed = revision
+    counter.armed = max(scope.revision for scope in scopes)
     refresh_next_fire(meter, counter, scopes)
+
+
+def _forget_archived(counter: Counter, scopes: Scopes) -> None:
+    """Drop what is kept for alerts that can't come back."""
+    if counter.baselines:
+        counter.baselines = {
+            alert_id: baseline
+            for alert_id, baseline in counter.baselines.items()
+            if any(alert_id in scope.alerts for scope in scopes)
+        }
+    counter.watch = tuple(
+        alert_id for alert_id in counter.watch if any(alert_id in scope.alerts for scope in scopes)
+    )
 
 
 def _needs_watch(counter: Counter, alert: Alert) -> bool:
@@ -80,19 +104,16 @@ def cross(meter: Meter, counter: Counter, scopes: Scopes) -> list[tuple[Alert, i
     return sorted(fired, key=lambda pair: (pair[0].gte, pair[0].created_sequence))
 
 
-def fire_at_once(meter: Meter, counter: Counter, alert: Alert) -> int | None:
-    """Return the usage that fires a new alert without waiting for an event; None if too little."""
-    usage = usage_counted(meter, counter, (counter.baselines or {}).get(alert.id))
-    if usage < threshold_of(alert):
-        return None
+def fire_at_once(meter: Meter, counter: Counter, scopes: Scopes, alert: Alert) -> None:
+    """Mark an alert as triggered without waiting for an event."""
     counter.triggered |= {alert.id}
     counter.watch = tuple(other for other in counter.watch if other != alert.id)
-    return usage
+    refresh_next_fire(meter, counter, scopes)
 
 
 def refresh_next_fire(meter: Meter, counter: Counter, scopes: Scopes) -> None:
     """Work out anew the lowest total at which an alert may fire."""
-    lowest = min(scope.next_threshold(counter.peak) for scope in scopes)
+    lowest = min((scope.next_threshold(counter.peak) for scope in scopes), default=NEVER)
     if counter.watch and meter.formula == "last":
         lowest = ALWAYS  # usage since an alert's creation may be above the newest value
     else:

@@ -6,10 +6,19 @@ The same code replays the log at start-up, which is why a rebuilt state equals t
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import NamedTuple
 
+from meterbell.engine.alerts import threshold_of
 from meterbell.engine.counter import Counter
-from meterbell.engine.crossing import catch_up, cross, fire_at_once, refresh_next_fire
+from meterbell.engine.crossing import (
+    Scopes,
+    catch_up,
+    cross,
+    fire_at_once,
+    new_counter,
+    refresh_next_fire,
+)
 from meterbell.engine.fold import add_event, remove_event
 from meterbell.engine.model import (
     Alert,
@@ -298,35 +307,26 @@ class Group:
             )
         return event
 
-    def _touch(self, meter: Meter, customer: CustomerId) -> Counter:
-        """Return the group's fork of a counter, knowing every alert made until now."""
+    def _touch(self, meter: Meter, customer: CustomerId) -> tuple[Counter, Scopes]:
+        """Return the group's fork of a counter, knowing every alert made until now, and those."""
+        scopes = self._state.watching(meter.id, customer)
         key = (meter.id, customer)
-        alerts = self._state.meter_alerts.get(meter.id)
         counter = self._counters.get(key)
         if counter is None:
             origin = self._state.counters.get(key)
-            if origin is None:
-                counter = Counter(slots={} if meter.event_time_window else None)
-                if alerts is not None:
-                    scopes = alerts.watching(customer)
-                    counter.armed = max(scope.revision for scope in scopes)
-                    refresh_next_fire(meter, counter, scopes)
-            else:
-                counter = origin.fork()
+            counter = new_counter(meter, scopes) if origin is None else origin.fork()
             self._counters[key] = counter
-        if alerts is not None:
-            catch_up(meter, counter, alerts.watching(customer))
-        return counter
+        catch_up(meter, counter, scopes)
+        return counter, scopes
 
     def _count(
         self, meter: Meter, customer: CustomerId, sequence: int, timestamp: int, value: int
     ) -> int:
         """Fold one event in, note what it triggers, return the event before it in its hour."""
-        counter = self._touch(meter, customer)
+        counter, scopes = self._touch(meter, customer)
         previous = add_event(meter, counter, sequence=sequence, timestamp=timestamp, value=value)
         if counter.total >= counter.next_fire:
-            alerts = self._state.meter_alerts[meter.id]
-            for alert, usage in cross(meter, counter, alerts.watching(customer)):
+            for alert, usage in cross(meter, counter, scopes):
                 self.triggers.append(Trigger(alert, customer, usage, sequence))
         elif counter.total > counter.peak:
             counter.peak = counter.total
@@ -334,7 +334,7 @@ class Group:
 
     def _uncount(self, event: MeterEvent) -> None:
         meter = self._state.meters[event.meter]
-        counter = self._touch(meter, event.customer)
+        counter, scopes = self._touch(meter, event.customer)
         self._cancelled.add(event.sequence)
 
         def hour_events(hour: int) -> Iterator[MeterEvent]:
@@ -347,9 +347,7 @@ class Group:
                 sequence = found.previous
 
         remove_event(meter, counter, event, hour_events)
-        alerts = self._state.meter_alerts.get(meter.id)
-        if alerts is not None:
-            refresh_next_fire(meter, counter, alerts.watching(event.customer))
+        refresh_next_fire(meter, counter, scopes)
 
     def _put_alert(self, change: AlertChange, covered: Covered = _nothing_covered) -> None:
         """Add an alert or a status change to the log and to what usage is held against.
@@ -359,23 +357,23 @@ class Group:
         """
         self._state.put_alert(change.alert, sequence=change.sequence)
         self.entries.append(change)
-        if change.evaluated:
+        if change.evaluated and change.alert.baseline == "lifetime":
             self._evaluate_now(change.alert, change.sequence, covered)
 
     def _evaluate_now(self, alert: Alert, sequence: int, covered: Covered) -> None:
         """Trigger a fresh lifetime alert for every customer whose usage is there already (A2)."""
         meter = self._state.meters[alert.meter]
-        keys = [
-            key
-            for key in {**self._state.counters, **self._counters}
-            if key[0] == alert.meter and alert.customer in (None, key[1])
-        ]
-        for _, customer in sorted(keys):
-            if covered(customer, sequence):
+        threshold = threshold_of(alert)
+        if alert.customer is None:
+            every = chain(self._state.counters, self._counters)
+            customers = sorted({key[1] for key in every if key[0] == alert.meter})
+        else:
+            customers = [alert.customer]
+        for customer in customers:
+            key = (alert.meter, customer)
+            found = self._counters.get(key) or self._state.counters.get(key)
+            if found is None or found.total < threshold or covered(customer, sequence):
                 continue
-            counter = self._touch(meter, customer)
-            scopes = self._state.meter_alerts[meter.id].watching(customer)
-            usage = fire_at_once(meter, counter, alert)
-            refresh_next_fire(meter, counter, scopes)
-            if usage is not None:
-                self.triggers.append(Trigger(alert, customer, usage, sequence))
+            counter, scopes = self._touch(meter, customer)
+            fire_at_once(meter, counter, scopes, alert)
+            self.triggers.append(Trigger(alert, customer, counter.total, sequence))

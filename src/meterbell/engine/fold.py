@@ -19,19 +19,15 @@ HourEvents = Callable[[int], Iterable[MeterEvent]]
 def add_event(meter: Meter, counter: Counter, *, sequence: int, timestamp: int, value: int) -> int:
     """Fold one event into a counter's aggregate and its hour; return the hour's event before it."""
     counted = Counted(timestamp, sequence, value)
-    hour = timestamp // HOUR_SECONDS
-    previous = counter.bucket(hour).head
-    if counter.slots is not None:
-        assert meter.event_time_window is not None
+    if meter.event_time_window is not None:
         slot = timestamp // WINDOW_SECONDS[meter.event_time_window]
-        _replace_in_slot(meter, counter, slot, counted)
-    else:
-        _put_in(meter, counter, counted)
-        if meter.formula == "last" and counter.baselines:
-            for baseline in counter.baselines.values():
-                baseline.since = counted if baseline.since is None else max(baseline.since, counted)
-    counter.buckets[hour] = counter.bucket(hour)._replace(head=sequence)
-    return previous
+        replaced = counter.slot(slot)
+        if replaced is not None:
+            _take_out(meter, counter, replaced)
+        counter.set_slot(slot, counted)
+    if meter.formula == "last":
+        _take_as_newest(meter, counter, counted)
+    return _put_in(meter, counter, counted)
 
 
 def remove_event(
@@ -46,22 +42,20 @@ def remove_event(
         hour_events: For what one of the remaining events must take its place.
     """
     gone = Counted(event.timestamp, event.sequence, event.value)
-    if counter.slots is not None:
-        assert meter.event_time_window is not None
+    if meter.event_time_window is not None:
         window_seconds = WINDOW_SECONDS[meter.event_time_window]
-        slot = event.timestamp // window_seconds
-        if counter.slots.get(slot) == gone:
-            _replace_in_slot(
-                meter, counter, slot, _latest_in_slot(slot, window_seconds, hour_events)
-            )
-        return
+        slot = gone.timestamp // window_seconds
+        if counter.slot(slot) != gone:
+            return
+        _take_out(meter, counter, gone)
+        instead = _latest_in_slot(slot, window_seconds, hour_events)
+        counter.set_slot(slot, instead)
+        if instead is not None:
+            _put_back(meter, counter, instead)
+    else:
+        _take_out(meter, counter, gone)
     if meter.formula == "last":
-        _remove_last(counter, gone, hour_events)
-        return
-    _take_out(meter, counter, gone)
-    for baseline in (counter.baselines or {}).values():
-        if gone.sequence < baseline.created_sequence:
-            baseline.value -= gone.value
+        _replace_newest(meter, counter, gone, hour_events)
 
 
 def usage_counted(meter: Meter, counter: Counter, baseline: Baseline | None) -> int:
@@ -74,69 +68,49 @@ def usage_counted(meter: Meter, counter: Counter, baseline: Baseline | None) -> 
     """
     if baseline is None:
         return counter.total
-    if meter.formula != "last":
-        return counter.total - baseline.value
-    newest = counter.newest
-    if newest is not None and newest.sequence > baseline.created_sequence:
-        return newest.value
-    if counter.slots is not None:
-        since = max(
-            (c for c in counter.slots.values() if c.sequence > baseline.created_sequence),
-            default=None,
-        )
-    else:
-        since = baseline.since
-    return 0 if since is None else since.value
+    if meter.formula == "last":
+        return 0 if baseline.since is None else baseline.since.value
+    return counter.total - baseline.value
 
 
-def _put_in(meter: Meter, counter: Counter, counted: Counted) -> None:
-    """Add one event to the total and to its hour."""
+def _put_in(meter: Meter, counter: Counter, counted: Counted) -> int:
+    """Add one event to the total and to its hour; return the hour's head before it."""
     hour = counted.timestamp // HOUR_SECONDS
     value, events, newest, head = counter.bucket(hour)
     if meter.formula == "last":
         newest = counted if newest is None else max(newest, counted)
-        if counter.newest is None or counted > counter.newest:
-            counter.newest = counted
-            counter.total = counted.value
     else:
         value += counted.value
         counter.total += counted.value
-    counter.buckets[hour] = Bucket(value, events + 1, newest, head)
+    new_head = max(head, counted.sequence)
+    counter.buckets[hour] = Bucket(value, events + 1, newest, new_head)
+    return head
+
+
+def _put_back(meter: Meter, counter: Counter, counted: Counted) -> None:
+    """Let an earlier event of a window count again."""
+    _put_in(meter, counter, counted)
+    if meter.formula != "last":
+        for baseline in (counter.baselines or {}).values():
+            if counted.sequence < baseline.created_sequence:
+                baseline.value += counted.value
 
 
 def _take_out(meter: Meter, counter: Counter, counted: Counted) -> None:
-    """Take one `sum` or `count` event, or a slot's only event, off the total and its hour."""
+    """Take one event off its hour and, for `sum` and `count`, off the total and the baselines."""
     hour = counted.timestamp // HOUR_SECONDS
-    value, events, _, head = counter.bucket(hour)
+    value, events, newest, head = counter.bucket(hour)
     if meter.formula != "last":
         value -= counted.value
         counter.total -= counted.value
-    counter.buckets[hour] = Bucket(value, events - 1, None, head)
-
-
-def _replace_in_slot(meter: Meter, counter: Counter, slot: int, counted: Counted | None) -> None:
-    """Make `counted` the one event of a window that counts; None for no event at all.
-
-    An hour's bucket of such a meter holds at most one counted event, because no window is shorter.
-    """
-    assert counter.slots is not None
-    replaced = counter.slots.pop(slot, None)
-    if replaced is not None:
-        _take_out(meter, counter, replaced)
-        if counter.newest == replaced:
-            counter.newest = max(counter.slots.values(), default=None)
-            counter.total = 0 if counter.newest is None else counter.newest.value
-    if counted is not None:
-        counter.slots[slot] = counted
-        _put_in(meter, counter, counted)
-    if meter.formula == "last":
-        return
-    for baseline in (counter.baselines or {}).values():
-        if replaced is not None and replaced.sequence < baseline.created_sequence:
-            baseline.value -= replaced.value
-            counter.next_fire = ALWAYS  # the usage that counts may have grown while the total fell
-        if counted is not None and counted.sequence < baseline.created_sequence:
-            baseline.value += counted.value
+        for baseline in (counter.baselines or {}).values():
+            if counted.sequence < baseline.created_sequence:
+                baseline.value -= counted.value
+                # An alert's usage may now be above its threshold without the total having risen.
+                counter.next_fire = ALWAYS
+    elif newest == counted:
+        newest = None
+    counter.buckets[hour] = Bucket(value, events - 1, newest, head)
 
 
 def _latest_in_slot(slot: int, window_seconds: int, hour_events: HourEvents) -> Counted | None:
@@ -144,43 +118,78 @@ def _latest_in_slot(slot: int, window_seconds: int, hour_events: HourEvents) -> 
     first_hour = slot * window_seconds // HOUR_SECONDS
     latest: Counted | None = None
     for hour in range(first_hour, first_hour + window_seconds // HOUR_SECONDS):
-        for event in hour_events(hour):
-            if latest is None or event.sequence > latest.sequence:
-                latest = Counted(event.timestamp, event.sequence, event.value)
-            break
+        event = next(iter(hour_events(hour)), None)
+        if event is not None and (latest is None or event.sequence > latest.sequence):
+            latest = Counted(event.timestamp, event.sequence, event.value)
     return latest
 
 
-def _remove_last(counter: Counter, gone: Counted, hour_events: HourEvents) -> None:
-    """Take one event out of a `last` counter; the newest of the others takes its place."""
+def _take_as_newest(meter: Meter, counter: Counter, counted: Counted) -> None:
+    """Make a fresh event the newest one of a `last` meter, for all and for each alert, if it is."""
+    if _is_newer(meter, counted, counter.newest):
+        counter.newest = counted
+        counter.total = counted.value
+    for baseline in (counter.baselines or {}).values():
+        if _is_newer(meter, counted, baseline.since):
+            baseline.since = counted
+
+
+def _is_newer(meter: Meter, counted: Counted, other: Counted | None) -> bool:
+    """Return whether a fresh event is the one that a `last` meter takes.
+
+    Within a window it always is, because the event received last counts there whatever its
+    timestamp.
+    """
+    if other is None:
+        return True
+    if meter.event_time_window is None:
+        return counted > other
+    window_seconds = WINDOW_SECONDS[meter.event_time_window]
+    return counted.timestamp // window_seconds >= other.timestamp // window_seconds
+
+
+def _replace_newest(meter: Meter, counter: Counter, gone: Counted, hour_events: HourEvents) -> None:
+    """Find what a `last` meter takes in place of a cancelled event, for all and for each alert."""
     hour = gone.timestamp // HOUR_SECONDS
     bucket = counter.bucket(hour)
-    newest = bucket.newest
-    if newest == gone:
-        newest = max(
-            (Counted(e.timestamp, e.sequence, e.value) for e in hour_events(hour)), default=None
-        )
-    counter.buckets[hour] = bucket._replace(events=bucket.events - 1, newest=newest)
+    if meter.event_time_window is None and bucket.newest is None:
+        counter.buckets[hour] = bucket._replace(newest=_newest_of(hour_events(hour), after=0))
     if counter.newest == gone:
         found = (counter.bucket(hour).newest for hour in counter.hours())
-        counter.newest = max((c for c in found if c is not None), default=None)
+        counter.newest = max((counted for counted in found if counted is not None), default=None)
         counter.total = 0 if counter.newest is None else counter.newest.value
     for baseline in (counter.baselines or {}).values():
         if baseline.since == gone:
-            baseline.since = _newest_since(counter, baseline.created_sequence, hour_events)
+            baseline.since = _newest_since(meter, counter, baseline.created_sequence, hour_events)
 
 
-def _newest_since(counter: Counter, sequence: int, hour_events: HourEvents) -> Counted | None:
-    """Return the surviving event with the newest timestamp among those after `sequence`."""
+def _newest_since(
+    meter: Meter, counter: Counter, sequence: int, hour_events: HourEvents
+) -> Counted | None:
+    """Return the counted event with the newest timestamp among those after `sequence`."""
     for hour in sorted(counter.hours(), reverse=True):
-        if counter.bucket(hour).head <= sequence:
-            continue
-        newest: Counted | None = None
-        for event in hour_events(hour):
-            if event.sequence <= sequence:
-                break
-            candidate = Counted(event.timestamp, event.sequence, event.value)
-            newest = candidate if newest is None else max(newest, candidate)
-        if newest is not None:
+        bucket = counter.bucket(hour)
+        newest = bucket.newest
+        if newest is not None and newest.sequence > sequence:
             return newest
+        if meter.event_time_window is None and bucket.head > sequence:
+            newest = _newest_of(hour_events(hour), after=sequence)
+            if newest is not None:
+                return newest
     return None
+
+
+def _newest_of(events: Iterable[MeterEvent], *, after: int) -> Counted | None:
+    """Return the event with the newest timestamp among those after a sequence.
+
+    Args:
+        events: Latest in commit order first.
+        after: Where to stop.
+    """
+    newest: Counted | None = None
+    for event in events:
+        if event.sequence <= after:
+            break
+        counted = Counted(event.timestamp, event.sequence, event.value)
+        newest = counted if newest is None else max(newest, counted)
+    return newest

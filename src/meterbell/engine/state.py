@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from meterbell.engine.alerts import MeterAlerts
+from meterbell.engine.alerts import MeterAlerts, ScopeAlerts
 from meterbell.engine.counter import Counter
 from meterbell.engine.model import Alert, Meter, MeterEvent
 from meterbell.ids import AlertId, CustomerId, MeterId
@@ -95,6 +95,11 @@ class State:
         self.alerts[alert.id] = alert
         alerts = self.meter_alerts.setdefault(alert.meter, MeterAlerts())
         alerts.scope(alert.customer).put(alert, sequence=sequence)
+
+    def watching(self, meter: MeterId, customer: CustomerId) -> tuple[ScopeAlerts, ...]:
+        """Return the scopes that a customer's usage of a meter is held against."""
+        alerts = self.meter_alerts.get(meter)
+        return () if alerts is None else alerts.watching(customer)
 
     def add_customer(self, customer: CustomerId, *, livemode: bool) -> None:
         """Make a customer known."""

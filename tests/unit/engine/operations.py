@@ -12,13 +12,13 @@ from decimal import Decimal
 from typing import assert_never
 
 from hypothesis import strategies as st
-from tests.builders import DAY, HOUR, NOW, EngineRun, make_alert, make_meter, make_request
-from tests.reference.model import Reference, RefMeter
 
 from meterbell.engine.model import AlertStatus, EventTimeWindow, Formula, MeterStatus
 from meterbell.engine.state import Limits
 from meterbell.errors import RequestError
 from meterbell.ids import AlertId
+from tests.builders import DAY, HOUR, NOW, EngineRun, make_alert, make_meter, make_request
+from tests.reference.model import Reference, RefMeter
 
 CUSTOMERS = ("cus_a", "cus_b", "cus_c")
 START = NOW + DAY - HOUR - 600

@@ -4,6 +4,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from hypothesis import given
 from hypothesis import strategies as st
+
+from meterbell.engine.counter import Counter
+from meterbell.engine.model import Meter, MeterEvent
+from meterbell.engine.state import DictIndex, State
+from meterbell.engine.summary import summarize
+from meterbell.ids import CustomerId
 from tests.builders import DAY, HOUR, EngineRun
 from tests.hypothesis_profiles import load_profile, part_of_examples
 from tests.reference.model import Reference, RefMeter
@@ -20,12 +26,6 @@ from tests.unit.engine.operations import (
     sequences,
     worlds,
 )
-
-from meterbell.engine.counter import Counter
-from meterbell.engine.model import Meter, MeterEvent
-from meterbell.engine.state import DictIndex, State
-from meterbell.engine.summary import summarize
-from meterbell.ids import CustomerId
 
 load_profile()
 

@@ -4,6 +4,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator
 
 from hypothesis import given, settings
+
 from tests.hypothesis_profiles import load_profile
 from tests.reference.model import Cancel, NewStatus, Reference, RefMeter, Usage, counting
 from tests.unit.engine.operations import (
