@@ -131,9 +131,9 @@ class Committer:
             self._thread.shutdown()
 
     @property
-    def waiting(self) -> int:
-        """How many requests wait for the next group."""
-        return len(self._queue)
+    def failed(self) -> bool:
+        """Whether the store failed, so that nothing is acknowledged any more."""
+        return self._failure is not None
 
     async def _submit(self, request: UsageRequest | Command[Any]) -> Any:  # noqa: ANN401
         if self._failure is not None or self._closing:

@@ -1,0 +1,203 @@
+"""The composition root: settings → store, state, committer, dispatcher, HTTP API, lifespan."""
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import structlog
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from meterbell.api.routes import create_api
+from meterbell.clock import Clock, SystemClock
+from meterbell.delivery.dispatcher import Dispatcher
+from meterbell.delivery.listeners import EventFeed
+from meterbell.engine.state import Limits
+from meterbell.errors import SettingsError, StoreFailedError
+from meterbell.ids import IdSource, RandomIds
+from meterbell.ledger.checkpoints import Checkpointer
+from meterbell.ledger.committer import Committer
+from meterbell.ledger.recovery import recover
+from meterbell.records import Delivery, Event
+from meterbell.services import Services
+from meterbell.settings import Settings
+from meterbell.store.migrations import migrate
+from meterbell.store.sqlite import SqliteStore
+
+logger = structlog.get_logger(__name__)
+
+
+class Application:
+    """The whole server as one ASGI application; everything runs inside its lifespan."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        ids: IdSource | None = None,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare; nothing is opened before the lifespan starts.
+
+        Args:
+            settings: How to run.
+            clock: The present; the machine's clock by default.
+            ids: Where ids and randomness come from; the system's secure source by default.
+            on_failure: Called once when the store failed and the process must end.
+        """
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._ids = ids or RandomIds()
+        self._on_failure = on_failure
+        self._api: ASGIApp | None = None
+        self._lifespan = Router(lifespan=self._run)
+        self.failed = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or run the lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+        else:
+            assert self._api is not None, "requests come after the lifespan's start"
+            await self._api(scope, receive, send)
+
+    @asynccontextmanager
+    async def _run(self, _app: object) -> AsyncIterator[None]:
+        async with running(
+            self._settings, clock=self._clock, ids=self._ids, on_failure=self._fail
+        ) as services:
+            self._api = create_api(services)
+            yield
+
+    def _fail(self, _error: StoreFailedError) -> None:
+        self.failed = True
+        self._on_failure()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    *,
+    clock: Clock,
+    ids: IdSource,
+    on_failure: Callable[[StoreFailedError], None],
+) -> AsyncIterator[Services]:
+    """Run everything but HTTP; at the end, drain what is waiting and save the state.
+
+    Raises:
+        SettingsError: The data folder can't be used, or another server uses it.
+    """
+    with locked(settings.folder):
+        migrate(settings.database)
+        settings.database.chmod(0o600)
+        store = SqliteStore(settings.database)
+        try:
+            async with _running(settings, store, clock, ids, on_failure) as services:
+                yield services
+        finally:
+            store.close()
+
+
+@asynccontextmanager
+async def _running(
+    settings: Settings,
+    store: SqliteStore,
+    clock: Clock,
+    ids: IdSource,
+    on_failure: Callable[[StoreFailedError], None],
+) -> AsyncIterator[Services]:
+    limits = Limits(
+        alerts_per_scope=settings.alerts_per_scope,
+        identifier_days=settings.identifier_days,
+        auto_create_customers=settings.customers_auto_create,
+    )
+    recovered = recover(store, limits=limits, ids=ids)
+    logger.info("state recovered", sequence=recovered.state.sequence, replayed=recovered.replayed)
+    feed = EventFeed()
+    checkpointer = Checkpointer(
+        store=store,
+        state=recovered.state,
+        clock=clock,
+        identifiers=recovered.identifiers,
+        request_keys=recovered.request_keys,
+        piece_sequences=recovered.piece_sequences,
+        changed_parts=recovered.changed_parts,
+    )
+
+    def on_events(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
+        if events:
+            feed.notify()
+        dispatcher.wake(deliveries)
+
+    committer = Committer(
+        store=store,
+        state=recovered.state,
+        clock=clock,
+        ids=ids,
+        queue_max=settings.queue_max,
+        on_events=on_events,
+        on_group=checkpointer.note,
+        on_failure=on_failure,
+    )
+    dispatcher = Dispatcher(
+        store=store, committer=committer, clock=clock, ids=ids, settings=settings
+    )
+    committing = asyncio.create_task(committer.run(), name="committer")
+    working = [
+        asyncio.create_task(dispatcher.run(), name="dispatcher"),
+        asyncio.create_task(
+            checkpointer.run(committer, interval_seconds=settings.checkpoint_seconds),
+            name="checkpointer",
+        ),
+    ]
+    try:
+        yield Services(
+            settings=settings,
+            clock=clock,
+            ids=ids,
+            store=store,
+            state=recovered.state,
+            committer=committer,
+            feed=feed,
+        )
+    finally:
+        feed.notify()
+        await _cancel(working)
+        if not committer.failed:
+            await checkpointer.save(committer)
+        await _cancel([committing])
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """End tasks and wait for them; an error that one died of is logged."""
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            logger.error("a task failed", error=repr(result), exc_info=result)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Own the data folder: two servers on one folder would not see each other's usage.
+
+    Raises:
+        SettingsError: The folder can't be made, or another process owns it.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a")
+    except OSError as error:
+        raise SettingsError(f"The data folder {folder} can't be used: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"Another meterbell server is using the data folder {folder}. Stop it first, or "
+                "choose another folder with --data."
+            ) from error
+        yield

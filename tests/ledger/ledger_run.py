@@ -1,0 +1,186 @@
+"""The ledger over a real SQLite file: committer, checkpoints and recovery without HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import apsw
+
+from meterbell.clock import SettableClock
+from meterbell.engine.model import Alert, AlertStatus, Meter
+from meterbell.engine.state import Limits, State
+from meterbell.errors import StoreFailedError
+from meterbell.ids import AlertId, CustomerId, RandomIds
+from meterbell.ledger.checkpoints import Checkpointer
+from meterbell.ledger.committer import Committer
+from meterbell.ledger.recovery import Recovered, recover
+from meterbell.ledger.transaction import Transaction
+from meterbell.records import Customer, Delivery, Event, TriggerRecord
+from meterbell.store.migrations import migrate
+from meterbell.store.sqlite import SqliteStore
+from meterbell.store.tables import alert as alert_table
+from tests.builders import NOW
+
+
+@dataclass
+class LedgerRun:
+    """A ledger that is open.
+
+    Attributes:
+        events: Everything that the committer said was committed.
+        failures: Why the store can't be trusted any more.
+    """
+
+    store: SqliteStore
+    recovered: Recovered
+    committer: Committer
+    checkpointer: Checkpointer
+    clock: SettableClock
+    events: list[Event] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    failures: list[StoreFailedError] = field(default_factory=list)
+
+    async def create_meter(self, meter: Meter) -> None:
+        """Store a meter and make it known."""
+
+        def command(transaction: Transaction) -> None:
+            transaction.objects.insert(meter)
+            transaction.after_commit(lambda: self.recovered.state.put_meter(meter))
+
+        await self.committer.execute(command)
+
+    async def create_customer(self, customer: str) -> None:
+        """Store a test-mode customer and make it known."""
+
+        def command(transaction: Transaction) -> None:
+            transaction.objects.insert(
+                Customer(
+                    id=customer,
+                    livemode=False,
+                    created=transaction.now,
+                    deleted=False,
+                    email=None,
+                    details={},
+                )
+            )
+            transaction.after_commit(
+                lambda: self.recovered.state.add_customer(CustomerId(customer), livemode=False)
+            )
+
+        await self.committer.execute(command)
+
+    async def create_alert(self, alert: Alert, *, evaluate: bool = False) -> Alert:
+        """Store an alert."""
+
+        def command(transaction: Transaction) -> Alert:
+            created = transaction.group.create_alert(alert, evaluate=evaluate)
+            transaction.objects.insert(created)
+            return created
+
+        return await self.committer.execute(command)
+
+    async def set_status(self, alert_id: AlertId, status: AlertStatus) -> None:
+        """Change an alert's status."""
+
+        def command(transaction: Transaction) -> None:
+            transaction.group.set_alert_status(alert_id, status)
+            transaction.objects.update(Alert, alert_table.c.id == alert_id, status=status)
+
+        await self.committer.execute(command)
+
+    async def cancel(self, identifier: str, *, event_name: str = "requests") -> None:
+        """Cancel a meter event."""
+        await self.committer.execute(
+            lambda transaction: transaction.group.cancel(
+                livemode=False, event_name=event_name, identifier=identifier
+            )
+        )
+
+    def triggers(self) -> list[TriggerRecord]:
+        """Return the triggers on record."""
+        return self.store.reader.find(TriggerRecord)
+
+
+def open_recovered(path: Path, store: SqliteStore | None = None) -> tuple[SqliteStore, Recovered]:
+    """Open the database at `path` as a start of the server would, without running anything."""
+    migrate(path)
+    store = store or SqliteStore(path)
+    return store, recover(store, limits=Limits(), ids=RandomIds())
+
+
+def everything(state: State) -> object:
+    """Return all of a state that decides anything, ready to be compared."""
+    return (
+        state.sequence,
+        state.counters,
+        state.alerts,
+        state.meter_alerts,
+        state.cancelled,
+        state.customers,
+        state.meters,
+    )
+
+
+def recovered_state(path: Path) -> tuple[object, int, int]:
+    """Return the state after a start, how many entries were replayed, and trigger mismatches."""
+    store, recovered = open_recovered(path)
+    store.close()
+    return everything(recovered.state), recovered.replayed, recovered.mismatches
+
+
+def delete_checkpoints(path: Path) -> None:
+    """Make the next start replay the whole log."""
+    connection = apsw.Connection(str(path))
+    connection.execute("DELETE FROM checkpoint")
+    connection.close()
+
+
+@asynccontextmanager
+async def open_ledger(
+    path: Path,
+    *,
+    queue_max: int = 10_000,
+    make_store: Callable[[Path], SqliteStore] = SqliteStore,
+) -> AsyncIterator[LedgerRun]:
+    """Run a ledger over the database at `path`; nothing is saved at the end but what was."""
+    migrate(path)
+    store, recovered = open_recovered(path, make_store(path))
+    clock = SettableClock(NOW * 1000)
+    checkpointer = Checkpointer(
+        store=store,
+        state=recovered.state,
+        clock=clock,
+        identifiers=recovered.identifiers,
+        request_keys=recovered.request_keys,
+        piece_sequences=recovered.piece_sequences,
+        changed_parts=recovered.changed_parts,
+    )
+    events: list[Event] = []
+    deliveries: list[Delivery] = []
+    failures: list[StoreFailedError] = []
+
+    def on_events(new_events: Sequence[Event], new_deliveries: Sequence[Delivery]) -> None:
+        events.extend(new_events)
+        deliveries.extend(new_deliveries)
+
+    committer = Committer(
+        store=store,
+        state=recovered.state,
+        clock=clock,
+        ids=RandomIds(),
+        queue_max=queue_max,
+        on_events=on_events,
+        on_group=checkpointer.note,
+        on_failure=failures.append,
+    )
+    task = asyncio.create_task(committer.run())
+    try:
+        yield LedgerRun(
+            store, recovered, committer, checkpointer, clock, events, deliveries, failures
+        )
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        store.close()

@@ -1,0 +1,210 @@
+"""The commit queue: one transaction for many, answers after it, one failure harms nobody else."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from meterbell.engine.decide import Group
+from meterbell.engine.model import UsageRequest
+from meterbell.errors import (
+    DuplicateIdentifierError,
+    InvalidParamError,
+    OverloadedError,
+    StoreFailedError,
+    StoreUnavailableError,
+)
+from meterbell.ledger.transaction import Transaction
+from meterbell.records import Event, WebhookEndpoint
+from meterbell.store.sqlite import SqliteStore
+from tests.builders import make_alert, make_meter, make_request
+from tests.ledger.ledger_run import LedgerRun, open_ledger
+
+
+async def prepared(ledger: LedgerRun) -> None:
+    await ledger.create_meter(make_meter())
+    await ledger.create_customer("cus_a")
+    await ledger.create_customer("cus_b")
+
+
+class FailingStore(SqliteStore):
+    """A store whose commits fail from a given moment on, as after a failed sync."""
+
+    failing = False
+
+    @override
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Fail at the end, like a sync that did not succeed."""
+        with super().transaction():
+            yield
+            if self.failing:
+                raise StoreFailedError("disk I/O error")
+
+
+async def test_one_refused_event_does_not_fail_its_neighbours(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "m.db") as ledger:
+        await prepared(ledger)
+
+        outcomes = await asyncio.gather(
+            ledger.committer.record(make_request("1", identifier="a")),
+            ledger.committer.record(make_request("one", identifier="b")),
+            ledger.committer.record(make_request("1", identifier="a")),
+            ledger.committer.record(make_request("1", customer="cus_unknown")),
+            ledger.committer.record(make_request("2", identifier="c")),
+            return_exceptions=True,
+        )
+
+        assert [type(outcome).__name__ for outcome in outcomes] == [
+            "Recorded",
+            "InvalidParamError",
+            "DuplicateIdentifierError",
+            "InvalidParamError",
+            "Recorded",
+        ]
+        assert ledger.store.last_sequence() == 2
+
+
+async def test_c1_nothing_is_acknowledged_when_the_commit_fails(tmp_path: Path) -> None:
+    stores: list[FailingStore] = []
+
+    def make_store(path: Path) -> SqliteStore:
+        stores.append(FailingStore(path))
+        return stores[0]
+
+    async with open_ledger(tmp_path / "m.db", make_store=make_store) as ledger:
+        await prepared(ledger)
+        await ledger.committer.record(make_request("1", identifier="before"))
+        stores[0].failing = True
+
+        with pytest.raises(StoreUnavailableError):
+            await ledger.committer.record(make_request("1", identifier="lost"))
+
+        stores[0].failing = False
+        with pytest.raises(StoreUnavailableError):
+            await ledger.committer.record(make_request("1", identifier="after"))
+        assert len(ledger.failures) == 1
+        assert ledger.committer.failed
+        assert ledger.store.last_sequence() == 1
+
+
+async def test_a_full_queue_refuses_instead_of_growing(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "m.db", queue_max=5) as ledger:
+        await prepared(ledger)
+
+        outcomes = await asyncio.gather(
+            *(ledger.committer.record(make_request("1")) for _ in range(8)),
+            return_exceptions=True,
+        )
+
+        refused = [outcome for outcome in outcomes if isinstance(outcome, OverloadedError)]
+        assert len(refused) == 3
+        assert ledger.store.last_sequence() == 5
+
+
+async def test_a_failing_command_undoes_only_itself(tmp_path: Path) -> None:
+    def fails(transaction: Transaction) -> None:
+        transaction.objects.set_meta("half", "done")
+        raise InvalidParamError("no")
+
+    def succeeds(transaction: Transaction) -> None:
+        transaction.objects.set_meta("whole", "done")
+
+    async with open_ledger(tmp_path / "m.db") as ledger:
+        outcomes = await asyncio.gather(
+            ledger.committer.execute(fails),
+            ledger.committer.execute(succeeds),
+            return_exceptions=True,
+        )
+
+        assert isinstance(outcomes[0], InvalidParamError)
+        assert ledger.store.reader.get_meta("half") is None
+        assert ledger.store.reader.get_meta("whole") == "done"
+
+
+async def test_an_unforeseen_error_fails_one_request_and_counts_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Group.record
+
+    def breaks(group: Group, request: UsageRequest, *, new_identifier: str) -> object:
+        answer = record(group, request, new_identifier=new_identifier)
+        if request.identifier == "poison":
+            raise ZeroDivisionError
+        return answer
+
+    monkeypatch.setattr(Group, "record", breaks)
+    async with open_ledger(tmp_path / "m.db") as ledger:
+        await prepared(ledger)
+
+        outcomes = await asyncio.gather(
+            ledger.committer.record(make_request("1", identifier="a")),
+            ledger.committer.record(make_request("1", identifier="poison")),
+            ledger.committer.record(make_request("1", identifier="b")),
+            return_exceptions=True,
+        )
+
+        assert isinstance(outcomes[1], ZeroDivisionError)
+        assert [e.identifier for e in ledger.store.read_log(0)] == ["a", "b"]  # type: ignore[union-attr]
+        assert not ledger.failures
+
+
+async def test_a5_trigger_event_and_delivery_are_in_the_usage_transaction(tmp_path: Path) -> None:
+    stores: list[FailingStore] = []
+
+    def make_store(path: Path) -> SqliteStore:
+        stores.append(FailingStore(path))
+        return stores[0]
+
+    path = tmp_path / "m.db"
+    endpoint = WebhookEndpoint(
+        id="we_1",
+        livemode=False,
+        created=0,
+        url="http://127.0.0.1:1/",
+        enabled_events=["*"],
+        api_version=None,
+        description=None,
+        metadata={},
+        status="enabled",
+        secret="whsec_1",
+    )
+    async with open_ledger(path, make_store=make_store) as ledger:
+        await prepared(ledger)
+        await ledger.committer.execute(lambda transaction: transaction.objects.insert(endpoint))
+        await ledger.create_alert(make_alert(gte=2))
+        await ledger.committer.record(make_request("1"))
+        stores[0].failing = True
+        with pytest.raises(StoreUnavailableError):
+            await ledger.committer.record(make_request("1"))
+        assert ledger.triggers() == []
+        assert ledger.store.reader.find(Event) == []
+        assert ledger.events == []
+
+    async with open_ledger(path) as ledger:
+        await ledger.committer.record(make_request("1"))
+
+        (trigger,) = ledger.triggers()
+        (event,) = ledger.store.reader.find(Event)
+        assert trigger.event == event.id
+        assert trigger.value == "2"
+        assert [e.id for e in ledger.events] == [event.id]
+        assert [(d.event, d.endpoint, d.status) for d in ledger.deliveries] == [
+            (event.id, "we_1", "pending")
+        ]
+
+
+async def test_c2_one_identifier_from_many_clients_counts_once(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "m.db") as ledger:
+        await prepared(ledger)
+
+        outcomes = await asyncio.gather(
+            *(ledger.committer.record(make_request("1", identifier="same")) for _ in range(64)),
+            return_exceptions=True,
+        )
+
+        assert sum(isinstance(o, DuplicateIdentifierError) for o in outcomes) == 63
+        assert ledger.store.last_sequence() == 1
