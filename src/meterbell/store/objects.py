@@ -60,11 +60,23 @@ class Objects:
         return found[0] if found else None
 
     def find(
-        self, record: type[R], *where: ColumnElement[bool], limit: int | None = None
+        self,
+        record: type[R],
+        *where: ColumnElement[bool],
+        order_by: ColumnElement[Any] | None = None,
+        limit: int | None = None,
     ) -> list[R]:
-        """Return the objects that meet all conditions, in order of their primary key."""
-        table = table_of(record)
-        statement = select(*_columns(record)).where(*where).order_by(*table.primary_key.columns)
+        """Return the objects that meet all conditions.
+
+        Args:
+            record: What to find.
+            where: Conditions that each meets.
+            order_by: A column to order by; the primary key if none is given. A range of an indexed
+                column needs it: to order by the primary key SQLite walks the whole table.
+            limit: Objects at most.
+        """
+        order = table_of(record).primary_key.columns if order_by is None else (order_by,)
+        statement = select(*_columns(record)).where(*where).order_by(*order)
         rows = self._connection.execute(statement.limit(limit) if limit is not None else statement)
         return [_load(record, row) for row in rows]
 

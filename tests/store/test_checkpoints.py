@@ -1,0 +1,82 @@
+"""Pieces of the state: the two newest are kept, a damaged one is passed over."""
+
+from pathlib import Path
+
+import apsw
+
+from meterbell.store.base import Checkpoint, Store
+from tests.store.conftest import OpenStore
+
+
+def save(store: Store, *checkpoints: Checkpoint) -> None:
+    for checkpoint in checkpoints:
+        with store.transaction():
+            store.save_checkpoint(checkpoint)
+
+
+def everything(_: Checkpoint) -> bool:
+    return True
+
+
+def test_the_newest_piece_of_each_name_is_loaded(open_store: OpenStore) -> None:
+    save(
+        open_store(),
+        Checkpoint("a", 1, b"old"),
+        Checkpoint("b", 2, b"other"),
+        Checkpoint("a", 3, b"new"),
+    )
+
+    loaded = open_store().load_checkpoints(everything)
+
+    assert loaded == {"a": Checkpoint("a", 3, b"new"), "b": Checkpoint("b", 2, b"other")}
+
+
+def test_a_piece_that_is_not_usable_gives_way_to_the_one_before(store: Store) -> None:
+    save(store, Checkpoint("a", 1, b"old"), Checkpoint("a", 2, b"new"))
+
+    loaded = store.load_checkpoints(lambda piece: piece.data != b"new")
+
+    assert loaded == {"a": Checkpoint("a", 1, b"old")}
+
+
+def test_two_generations_are_kept(store: Store) -> None:
+    save(store, *(Checkpoint("a", n, b"%d" % n) for n in range(1, 6)))
+    seen: list[int] = []
+
+    def note(piece: Checkpoint) -> bool:
+        seen.append(piece.sequence)
+        return False
+
+    assert store.load_checkpoints(note) == {}
+    assert seen == [5, 4]
+
+
+def test_deleting_takes_the_named_pieces_or_all(store: Store) -> None:
+    save(store, *(Checkpoint(name, 1, b"") for name in "abc"))
+
+    with store.transaction():
+        store.delete_checkpoints(["a", "c"])
+    assert set(store.load_checkpoints(everything)) == {"b"}
+
+    with store.transaction():
+        store.delete_checkpoints()
+    assert store.load_checkpoints(everything) == {}
+
+
+def test_a_damaged_piece_gives_way_to_the_one_before(open_store: OpenStore, tmp_path: Path) -> None:
+    store = open_store()
+    save(store, Checkpoint("a", 1, b"old"), Checkpoint("a", 2, b"new"), Checkpoint("b", 2, b"only"))
+    store.close()
+    for change in (
+        "data = x'6e6577ff' WHERE name = 'a' AND sequence = 2",
+        "sequence = 3 WHERE name = 'b'",
+    ):
+        damage(tmp_path / "meterbell.db", f"UPDATE checkpoint SET {change}")
+
+    assert open_store().load_checkpoints(everything) == {"a": Checkpoint("a", 1, b"old")}
+
+
+def damage(path: Path, sql: str) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(sql)
+    connection.close()

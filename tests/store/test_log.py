@@ -1,0 +1,143 @@
+"""The log: what is appended comes back, in commit order. Transactions are all or nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from meterbell.engine.model import AlertChange, Cancellation, LogEntry, Meter
+from meterbell.errors import InvalidParamError
+from meterbell.records import Event
+from meterbell.store.base import Store
+from meterbell.store.objects import table_of
+from tests.builders import NOW, make_alert, make_meter
+from tests.store.conftest import OpenStore
+from tests.store.entries import add_meter, make_entry, make_event
+
+
+def test_an_empty_log_ends_at_zero(store: Store) -> None:
+    assert store.last_sequence() == 0
+    assert list(store.read_log(0)) == []
+    assert list(store.read_control(100)) == []
+    assert store.first_sequence_since(0) == 1
+
+
+def test_c1_every_kind_of_entry_comes_back_after_the_store_is_opened_again(
+    open_store: OpenStore,
+) -> None:
+    store = open_store()
+    add_meter(store)
+    alert = replace(make_alert(gte=2**62), created_sequence=3)
+    entries: list[LogEntry] = [
+        make_entry(
+            1,
+            value="-123456789012345.123456789012",
+            identifier="Straße ☃ \x00 '\"",
+            request_key=b"\x00key",
+            request_digest=b"\xffdigest",
+        ),
+        make_entry(2, previous=1),
+        AlertChange(3, alert, evaluated=True, received_at_ms=NOW * 1000 + 1),
+        Cancellation(4, 2, NOW * 1000 + 2),
+    ]
+    with store.transaction():
+        store.append(entries)
+
+    again = open_store()
+
+    assert list(again.read_log(0)) == entries
+    assert list(again.read_log(2)) == entries[2:]
+    assert list(again.read_control(4)) == entries[2:]
+    assert list(again.read_control(3)) == entries[2:3]
+    assert again.read_event(1) == entries[0]
+    assert again.lookup_event(2) == entries[1]
+    assert again.last_sequence() == 4
+
+
+def test_a_count_meter_needs_no_value_in_the_payload(store: Store) -> None:
+    meter = add_meter(store, make_meter(formula="count"))
+    entry = make_entry(1, meter=meter, payload={"stripe_customer_id": "cus_a"})
+    with store.transaction():
+        store.append([entry])
+
+    assert store.read_event(1) == entry
+
+
+def test_both_modes_share_one_commit_order(store: Store) -> None:
+    test, live = make_meter(), make_meter(livemode=True)
+    add_meter(store, test)
+    add_meter(store, live)
+    entries = [make_entry(1, meter=live), make_entry(2, meter=test)]
+    with store.transaction():
+        store.append(entries)
+
+    assert list(store.read_log(0)) == entries
+
+
+def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
+    add_meter(store)
+
+    with pytest.raises(InvalidParamError), store.transaction():
+        store.append([make_entry(1)])
+        store.writer.insert(make_event("lost"))
+        raise InvalidParamError("no")
+
+    assert store.last_sequence() == 0
+    assert store.reader.number_of(Event, "evt_lost", livemode=False) is None
+    with store.transaction():
+        store.append([make_entry(1)])
+    assert store.last_sequence() == 1
+
+
+def test_a_savepoint_that_raises_undoes_its_own_part_only(store: Store) -> None:
+    with store.transaction():
+        store.writer.insert(make_event("before"))
+        with pytest.raises(InvalidParamError), store.savepoint():
+            store.writer.insert(make_event("inside"))
+            raise InvalidParamError("no")
+        with store.savepoint():
+            store.writer.insert(make_event("kept"))
+        store.writer.insert(make_event("after"))
+
+    assert [e.id for e in store.reader.find(Event)] == ["evt_before", "evt_kept", "evt_after"]
+
+
+def test_readers_see_nothing_before_the_commit(store: Store) -> None:
+    add_meter(store)
+
+    with store.transaction():
+        store.append([make_entry(1)])
+        store.writer.insert(make_event("open"))
+        assert store.writer.count(Event) == 1
+        assert store.reader.count(Event) == 0
+        assert store.last_sequence() == 0
+
+    assert store.reader.count(Event) == 1
+    assert store.last_sequence() == 1
+
+
+def test_the_first_entry_since_an_instant_is_found_by_halves(store: Store) -> None:
+    add_meter(store)
+    with store.transaction():
+        store.append([make_entry(n, received_at_ms=n // 3 * 1000) for n in range(1, 50)])
+
+    for instant in range(-500, 18_000, 250):
+        expected = next((n for n in range(1, 50) if n // 3 * 1000 >= instant), 50)
+        assert store.first_sequence_since(instant) == expected
+
+
+def test_a_meter_keeps_its_identity_when_its_name_changes(store: Store) -> None:
+    meter = add_meter(store)
+    with store.transaction():
+        store.append([make_entry(1)])
+        store.writer.update(
+            Meter,
+            table_of(Meter).c.id == meter.id,
+            display_name="New",
+            status="inactive",
+            deactivated_at=NOW,
+        )
+
+    found = store.reader.get(Meter, meter.id, livemode=False)
+
+    assert found == replace(meter, display_name="New", status="inactive", deactivated_at=NOW)
+    assert store.read_event(1).meter == meter.id

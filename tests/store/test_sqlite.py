@@ -1,0 +1,220 @@
+"""What only the SQLite store promises: query plans, syncs, failures that end it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from meterbell.records import Attempt, Customer, Delivery, Event
+from meterbell.store import tables
+from meterbell.store.base import Store
+from meterbell.store.migrations import migrate
+from meterbell.store.sqlite import SqliteStore
+from tests.store.entries import add_meter, make_entry, make_event
+from tests.support.waiting import wait_for
+
+Statement = tuple[str, Any]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Return a migrated database."""
+    path = tmp_path / "meterbell.db"
+    migrate(path)
+    return path
+
+
+@pytest.fixture
+def connections() -> Iterator[list[apsw.Connection]]:
+    """Return the connections opened since: a store's writer, its reader, then others."""
+    opened: list[apsw.Connection] = []
+    apsw.connection_hooks.append(opened.append)
+    yield opened
+    apsw.connection_hooks.remove(opened.append)
+
+
+@pytest.fixture
+def store(path: Path, connections: list[apsw.Connection]) -> Iterator[SqliteStore]:
+    """Return a store whose connections are in `connections`."""
+    assert not connections
+    store = SqliteStore(path)
+    yield store
+    store.close()
+
+
+def read_last(store: Store) -> object:
+    return store.last_sequence()
+
+
+def read_tail(store: Store) -> object:
+    return list(store.read_log(7))
+
+
+def read_control(store: Store) -> object:
+    return list(store.read_control(7))
+
+
+def read_page(store: Store) -> object:
+    return store.reader.page(Event, [tables.event.c.livemode == 1], limit=10, after=5)
+
+
+def read_page_backwards(store: Store) -> object:
+    return store.reader.page(Event, [tables.event.c.livemode == 1], limit=10, before=5)
+
+
+def read_customer(store: Store) -> object:
+    return store.reader.get(Customer, "cus_a", livemode=True)
+
+
+def read_due(store: Store) -> object:
+    due_at = tables.delivery.c.next_attempt_at_ms
+    return store.reader.find(Delivery, due_at <= 7, order_by=due_at, limit=10)
+
+
+def read_deliveries_of_event(store: Store) -> object:
+    return store.reader.find(Delivery, tables.delivery.c.event == "evt_a")
+
+
+def read_attempts(store: Store) -> object:
+    return store.reader.find(Attempt, tables.attempt.c.delivery == 7)
+
+
+@pytest.mark.parametrize(
+    ("read", "plan"),
+    [
+        (read_last, "SEARCH log"),
+        (read_tail, "SEARCH log USING INTEGER PRIMARY KEY (rowid>?)"),
+        (read_control, "SEARCH log USING INDEX log_control (sequence<?)"),
+        (read_page, "SEARCH event USING INTEGER PRIMARY KEY (rowid<?)"),
+        (read_page_backwards, "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)"),
+        (read_customer, "SEARCH customer USING INDEX sqlite_autoindex_customer_1"),
+        (read_due, "SEARCH delivery USING INDEX delivery_due (next_attempt_at_ms<?)"),
+        (read_deliveries_of_event, "SEARCH delivery USING INDEX sqlite_autoindex_delivery_1"),
+        (read_attempts, "SEARCH attempt USING INDEX attempt_by_delivery (delivery=?)"),
+    ],
+)
+def test_hot_reads_search_an_index(
+    store: SqliteStore,
+    connections: list[apsw.Connection],
+    path: Path,
+    read: Callable[[Store], object],
+    plan: str,
+) -> None:
+    statements = record_statements(connections, lambda: read(store))
+
+    assert len(statements) == 1
+    found = plan_of(path, statements[0])
+    assert found[0].startswith(plan), found
+
+
+def test_an_event_is_read_by_its_place_in_the_log(
+    store: SqliteStore, connections: list[apsw.Connection], path: Path
+) -> None:
+    add_meter(store)
+    with store.transaction():
+        store.append([make_entry(1)])
+
+    statements = record_statements(connections, lambda: store.read_event(1))
+
+    assert plan_of(path, statements[0]) == ["SEARCH log USING INTEGER PRIMARY KEY (rowid=?)"]
+
+
+def test_c1_each_commit_is_synced_and_moves_no_pages(
+    store: SqliteStore, connections: list[apsw.Connection]
+) -> None:
+    assert store.last_sequence() == 0
+    writer = connections[0]
+
+    assert pragma(writer, "journal_mode") == "wal"
+    assert pragma(writer, "synchronous") == 2  # FULL
+    assert pragma(writer, "wal_autocheckpoint") == 0
+
+
+def test_the_write_ahead_log_moves_to_the_file_behind_the_commits(
+    store: SqliteStore, path: Path
+) -> None:
+    before = path.stat().st_size
+    with store.transaction():
+        for number in range(500):
+            store.writer.insert(make_event(str(number)))
+
+    wait_for(lambda: path.stat().st_size > before, "growth of the database file")
+
+
+def test_c1_a_full_disk_stops_the_store_and_keeps_what_was_acknowledged(path: Path) -> None:
+    told = run_against_a_fault("full", path)
+
+    assert told["failure"] == "StoreFailedError"
+    assert "The database can't" in told["message"]
+    assert told["acknowledged"] > 0
+    assert_readable(path, told["acknowledged"])
+
+
+def test_c1_a_failed_sync_stops_the_store_and_keeps_what_was_acknowledged(path: Path) -> None:
+    told = run_against_a_fault("sync", path)
+
+    assert told["failure"] == "StoreFailedError"
+    assert told["acknowledged"] == 3
+    assert_readable(path, 3)
+
+
+def record_statements(
+    connections: list[apsw.Connection], action: Callable[[], object]
+) -> list[Statement]:
+    """Return what SQL `action` runs on the store's reader."""
+    statements: list[Statement] = []
+    reader = connections[1]
+
+    def note(_cursor: apsw.Cursor, sql: str, bindings: object) -> bool:
+        statements.append((sql, bindings))
+        return True
+
+    reader.exec_trace = note
+    action()
+    reader.exec_trace = None
+    return statements
+
+
+def plan_of(path: Path, statement: Statement) -> list[str]:
+    """Return the steps of a statement's query plan."""
+    connection = apsw.Connection(str(path))
+    sql, bindings = statement
+    rows = list(connection.execute(f"EXPLAIN QUERY PLAN {sql}", bindings))
+    connection.close()
+    return [str(row[3]) for row in rows]
+
+
+def pragma(connection: apsw.Connection, name: str) -> object:
+    return next(iter(connection.execute(f"PRAGMA {name}")))[0]
+
+
+def run_against_a_fault(fault: str, path: Path) -> dict[str, Any]:
+    """Commit meter events in another process until the fault strikes; return what it saw."""
+    script = Path(__file__).with_name("commit_until_fault.py")
+    done = subprocess.run(
+        [sys.executable, str(script), fault, str(path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def assert_readable(path: Path, acknowledged: int) -> None:
+    """Everything acknowledged is there, without a gap, and the file is sound."""
+    store = SqliteStore(path)
+    sequences = [entry.sequence for entry in store.read_log(0)]
+    store.close()
+    connection = apsw.Connection(str(path))
+
+    assert sequences[:acknowledged] == list(range(1, acknowledged + 1))
+    assert sequences == list(range(1, len(sequences) + 1))
+    assert pragma(connection, "integrity_check") == "ok"
+    connection.close()
