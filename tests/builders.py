@@ -217,6 +217,7 @@ class EngineRun:
         again = EngineRun(*self.state.meters.values(), customers=(), limits=self.state.limits)
         again.state.customers = self.state.customers
         again.now_ms = self.now_ms
+        again._identifiers = self._identifiers
         again.group = again._new_group()
         for index, entry in enumerate(self.log, start=1):
             again.group.replay(entry)

@@ -93,21 +93,22 @@ class Counter:
 
     def fork(self) -> "Counter":
         """Return a copy that can change while this one is read."""
-        copy = Counter(
+        baselines = self.baselines
+        if baselines is not None:
+            baselines = {alert: replace(baseline) for alert, baseline in baselines.items()}
+        return Counter(
             self.total,
             self.newest,
             self.peak,
             self.armed,
             self.next_fire,
-            watch=self.watch,
-            triggered=self.triggered,
-            origin=self,
+            {},
+            None if self.slots is None else {},
+            baselines,
+            self.watch,
+            self.triggered,
+            self,
         )
-        if self.slots is not None:
-            copy.slots = {}
-        if self.baselines is not None:
-            copy.baselines = {alert: replace(b) for alert, b in self.baselines.items()}
-        return copy
 
     def bucket(self, hour: int) -> Bucket:
         """Return the aggregate of an hour, empty if nothing came."""

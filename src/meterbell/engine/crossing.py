@@ -11,13 +11,10 @@ threshold, while it is active, once per customer. Two ways lead there:
 `next_fire` is the lowest total at which either may happen, so most events cost one comparison.
 """
 
-from collections.abc import Iterable
-
 from meterbell.engine.alerts import ScopeAlerts, threshold_of
 from meterbell.engine.counter import ALWAYS, NEVER, Baseline, Counter
 from meterbell.engine.fold import usage_counted
 from meterbell.engine.model import Alert, Meter
-from meterbell.ids import AlertId
 
 Scopes = tuple[ScopeAlerts, ...]
 
@@ -41,7 +38,7 @@ def catch_up(meter: Meter, counter: Counter, scopes: Scopes) -> None:
             break
     else:
         return
-    _forget_archived(counter, scopes)
+    _forget_inactive(counter, scopes)
     for scope in scopes:
         for alert in scope.changed_since(counter.armed):
             if alert.created_sequence > counter.armed and alert.baseline == "creation":
@@ -54,17 +51,18 @@ def catch_up(meter: Meter, counter: Counter, scopes: Scopes) -> None:
     refresh_next_fire(meter, counter, scopes)
 
 
-def _forget_archived(counter: Counter, scopes: Scopes) -> None:
-    """Drop what is kept for alerts that can't come back."""
+def _forget_inactive(counter: Counter, scopes: Scopes) -> None:
+    """Keep baselines of alerts that may come back, and watch only active ones."""
     if counter.baselines:
         counter.baselines = {
             alert_id: baseline
             for alert_id, baseline in counter.baselines.items()
             if any(alert_id in scope.alerts for scope in scopes)
         }
-    counter.watch = tuple(
-        alert_id for alert_id in counter.watch if any(alert_id in scope.alerts for scope in scopes)
-    )
+    if counter.watch:
+        counter.watch = tuple(
+            alert.id for alert in _watched(counter, scopes) if alert.status == "active"
+        )
 
 
 def _needs_watch(counter: Counter, alert: Alert) -> bool:
@@ -88,15 +86,12 @@ def cross(meter: Meter, counter: Counter, scopes: Scopes) -> list[tuple[Alert, i
             if alert.id not in counter.triggered and alert.id not in baselines
         ]
     waiting = []
-    for alert_id in counter.watch:
-        watched = _active(alert_id, scopes)
-        if watched is None:
-            continue
-        usage = usage_counted(meter, counter, baselines.get(alert_id))
-        if usage >= threshold_of(watched):
-            fired.append((watched, usage))
+    for alert in _watched(counter, scopes):
+        usage = usage_counted(meter, counter, baselines.get(alert.id))
+        if usage >= threshold_of(alert):
+            fired.append((alert, usage))
         else:
-            waiting.append(alert_id)
+            waiting.append(alert.id)
     counter.watch = tuple(waiting)
     counter.triggered |= {alert.id for alert, _ in fired}
     counter.peak = max(counter.peak, counter.total)
@@ -117,23 +112,17 @@ def refresh_next_fire(meter: Meter, counter: Counter, scopes: Scopes) -> None:
     if counter.watch and meter.formula == "last":
         lowest = ALWAYS  # usage since an alert's creation may be above the newest value
     else:
-        for alert in _watched(counter.watch, scopes):
+        for alert in _watched(counter, scopes):
             baseline = (counter.baselines or {}).get(alert.id)
             lowest = min(lowest, threshold_of(alert) + (baseline.value if baseline else 0))
     counter.next_fire = lowest
 
 
-def _watched(watch: Iterable[AlertId], scopes: Scopes) -> Iterable[Alert]:
-    for alert_id in watch:
-        alert = _active(alert_id, scopes)
-        if alert is not None:
-            yield alert
-
-
-def _active(alert_id: AlertId, scopes: Scopes) -> Alert | None:
-    """Return the alert if it may fire; a deactivated one comes back to the watch by `catch_up`."""
-    for scope in scopes:
-        alert = scope.alerts.get(alert_id)
-        if alert is not None:
-            return alert if alert.status == "active" else None
-    return None
+def _watched(counter: Counter, scopes: Scopes) -> list[Alert]:
+    """Return the alerts to be evaluated one by one; after `catch_up` all of them are active."""
+    return [
+        scope.alerts[alert_id]
+        for alert_id in counter.watch
+        for scope in scopes
+        if alert_id in scope.alerts
+    ]

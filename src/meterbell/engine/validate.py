@@ -51,13 +51,8 @@ def judge(
             f'No active meter found for event name "{request.event_name}".', param="event_name"
         )
     known, is_new = _customer(state, request, meter, created)
-    return Judged(
-        meter=meter,
-        customer=known,
-        timestamp=_timestamp(request.timestamp, now_ms=now_ms),
-        value=_value(request, meter),
-        creates_customer=is_new,
-    )
+    timestamp = _timestamp(request.timestamp, now_ms=now_ms)
+    return Judged(meter, known, timestamp, _value(request, meter), is_new)
 
 
 def _customer(

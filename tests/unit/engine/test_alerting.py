@@ -1,0 +1,508 @@
+"""Alerting by example, in the rules' own words. Rules A1 to A8."""
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+from typing_extensions import override
+
+from meterbell.engine.counter import Counter
+from meterbell.engine.model import Formula
+from meterbell.engine.state import Limits
+from meterbell.errors import InvalidParamError, LimitReachedError
+from meterbell.ids import AlertId, CustomerId
+from tests.builders import DAY, HOUR, NOW, EngineRun, make_alert, make_meter, make_request
+
+
+def test_a1_an_alert_for_any_customer_watches_each_one_separately() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+
+    run.use("6")
+    run.use("6", customer="cus_b")
+    run.use("6")
+    run.use("6", customer="cus_b")
+
+    assert run.fired == [("alert", "cus_a", "12", 4), ("alert", "cus_b", "12", 5)]
+
+
+def test_a1_an_alert_for_one_customer_watches_no_other() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10, customer="cus_b"))
+
+    run.use("20")
+    run.use("20", customer="cus_b")
+
+    assert run.fired == [("alert", "cus_b", "20", 3)]
+
+
+def test_a1_an_alert_watches_one_meter() -> None:
+    run = EngineRun(make_meter(), make_meter("tokens"))
+    run.create(make_alert(gte=10, meter="tokens"))
+
+    run.use("20")
+    run.use("10", meter="tokens")
+
+    assert run.fired == [("alert", "cus_a", "10", 3)]
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a2_only_usage_after_the_alert_counts(*, merged: bool) -> None:
+    run = EngineRun()
+    run.use("8")
+    if merged:
+        run.merge()
+    run.create(make_alert(gte=10))
+    if merged:
+        run.merge()
+
+    run.use("9", "1")
+
+    assert run.fired == [("alert", "cus_a", "10", 4)]
+
+
+def test_a2_an_alert_younger_than_its_usage_counts_by_commit_not_by_timestamp() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+
+    run.use("10", timestamp=NOW - 30 * DAY)
+
+    assert run.fired == [("alert", "cus_a", "10", 2)]
+
+
+def test_a2_lifetime_counts_earlier_usage_at_the_next_usage() -> None:
+    run = EngineRun()
+    run.use("20", "-5")
+    run.create(make_alert(gte=10, baseline="lifetime"))
+    assert run.fired == []
+
+    run.use("0")
+
+    assert run.fired == [("alert", "cus_a", "15", 4)]
+
+
+def test_a2_lifetime_evaluated_on_create_triggers_at_once_for_those_who_are_there() -> None:
+    run = EngineRun(customers=["cus_a", "cus_b", "cus_c"])
+    run.use("10", customer="cus_b")
+    run.merge()
+    run.use("30", customer="cus_a")
+    run.use("9", customer="cus_c")
+
+    run.create(make_alert(gte=10, baseline="lifetime"), evaluate=True)
+    run.use("1", customer="cus_c")
+    run.use("1", customer="cus_b")
+
+    assert run.fired == [
+        ("alert", "cus_a", "30", 4),
+        ("alert", "cus_b", "10", 4),
+        ("alert", "cus_c", "10", 5),
+    ]
+
+
+def test_a2_evaluated_on_create_for_one_customer() -> None:
+    run = EngineRun()
+    run.use("10")
+    run.use("10", customer="cus_b")
+
+    run.create(make_alert("b", gte=10, baseline="lifetime", customer="cus_b"), evaluate=True)
+    run.create(make_alert("z", gte=10, baseline="lifetime", customer="cus_z"), evaluate=True)
+
+    assert run.fired == [("b", "cus_b", "10", 3)]
+
+
+def test_a2_evaluated_on_create_never_triggers_on_usage_before_a_baseline_of_creation() -> None:
+    run = EngineRun()
+    run.use("10")
+
+    run.create(make_alert(gte=10), evaluate=True)
+
+    assert run.fired == []
+
+
+def test_a2_cancelling_usage_from_before_the_alert_does_not_move_it() -> None:
+    run = EngineRun()
+    run.use("8", identifier="early")
+    run.create(make_alert(gte=10))
+    run.use("9")
+    run.merge()
+
+    run.cancel("early")
+    run.use("0.999999999999")
+    assert run.fired == []
+    run.use("0.000000000001")
+
+    assert run.fired == [("alert", "cus_a", "10", 6)]
+
+
+def test_a2_an_event_that_takes_the_window_of_one_before_the_alert_counts_in_full() -> None:
+    run = EngineRun(make_meter(window="hour"))
+    run.use("10")
+    run.create(make_alert(gte=5))
+
+    run.use("6")
+
+    assert run.total() == "6"
+    assert run.fired == [("alert", "cus_a", "6", 3)]
+
+
+def test_a2_of_last_only_values_after_the_alert_count() -> None:
+    run = EngineRun(make_meter(formula="last"))
+    run.use("50", timestamp=NOW)
+    run.create(make_alert(gte=10))
+
+    run.use("12", timestamp=NOW - HOUR)
+
+    assert run.total() == "50"
+    assert run.fired == [("alert", "cus_a", "12", 3)]
+
+
+@pytest.mark.parametrize("window", [None, "hour"])
+def test_a2_of_last_a_cancelled_value_gives_way_to_the_one_before_it(
+    window: None,
+) -> None:
+    run = EngineRun(make_meter(formula="last", window=window))
+    run.use("50", timestamp=NOW)
+    run.create(make_alert(gte=10))
+    run.use("9", timestamp=NOW - 3 * HOUR)
+    run.use("12", timestamp=NOW - 2 * HOUR, identifier="a")
+    run.set_status("alert", "inactive")
+    run.cancel("a")
+    run.set_status("alert", "active")
+
+    run.use("11", timestamp=NOW - 4 * HOUR)
+    assert run.fired[1:] == []
+    counter = run.counter()
+
+    assert counter.baselines is not None
+    since = counter.baselines[AlertId("alrt_alert")].since
+    assert since is not None
+    assert since.timestamp == NOW - 3 * HOUR
+
+
+def test_a3_the_first_event_at_or_above_the_threshold_triggers_with_its_usage() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+
+    run.use("4", "5.999999999999", "0.000000000001", "7")
+
+    assert run.fired == [("alert", "cus_a", "10", 4)]
+
+
+def test_a3_a_threshold_just_missed_does_not_trigger() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+
+    run.use("9.999999999999")
+
+    assert run.fired == []
+
+
+def test_a3_usage_that_rises_over_and_falls_back_within_one_group_triggers() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+
+    run.use("12", "-12", "1")
+
+    assert run.fired == [("alert", "cus_a", "12", 2)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a3_batching_never_changes_which_event_triggers(size: int) -> None:
+    run = EngineRun()
+    run.create(make_alert("low", gte=5))
+    run.create(make_alert("high", gte=11))
+
+    for count, value in enumerate(["3", "-1", "4", "-5", "10", "1"], start=1):
+        run.use(value)
+        if count % size == 0:
+            run.merge()
+
+    assert run.fired == [("low", "cus_a", "6", 5), ("high", "cus_a", "11", 7)]
+
+
+def test_a3_one_event_triggers_several_alerts_lowest_threshold_first() -> None:
+    run = EngineRun()
+    run.create(make_alert("high", gte=9))
+    run.create(make_alert("low", gte=3))
+    run.create(make_alert("own", gte=5, customer="cus_a"))
+    run.create(make_alert("twin", gte=3))
+
+    run.use("9")
+
+    assert [name for name, *_ in run.fired] == ["low", "twin", "own", "high"]
+
+
+def test_a3_a_cancellation_never_triggers_but_the_next_usage_does() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+    run.use("-5", identifier="refund")
+    run.use("12")
+    run.cancel("refund")
+    assert run.fired == []
+
+    run.use("-1")
+
+    assert run.fired == [("alert", "cus_a", "11", 5)]
+
+
+def test_a4_an_alert_triggers_once_however_often_usage_falls_and_rises() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+
+    run.use("12", "-12", "12")
+    run.merge()
+    run.use("-12", "12")
+
+    assert run.fired == [("alert", "cus_a", "12", 2)]
+
+
+def test_a4_reactivation_does_not_trigger_again() -> None:
+    run = EngineRun()
+    run.use("5")
+    run.create(make_alert("baseline", gte=10))
+    run.create(make_alert("whole", gte=10, baseline="lifetime"))
+    run.use("12")
+    for name in ("baseline", "whole"):
+        run.set_status(name, "inactive")
+    run.use("12")
+    for name in ("baseline", "whole"):
+        run.set_status(name, "active")
+
+    run.use("12")
+
+    assert run.fired == [("baseline", "cus_a", "12", 4), ("whole", "cus_a", "17", 4)]
+
+
+def test_a4_a_cancelled_event_leaves_its_trigger_and_no_second_follows() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+    run.use("12", identifier="a")
+
+    run.cancel("a")
+    run.use("15")
+
+    assert run.fired == [("alert", "cus_a", "12", 2)]
+
+
+def test_a4_after_a_restart_an_alert_stays_triggered() -> None:
+    run = EngineRun()
+    run.use("1", customer="cus_b")
+    run.create(make_alert(gte=10))
+    run.use("12")
+
+    again = run.replayed()
+    again.use("12")
+
+    assert again.fired == run.fired == [("alert", "cus_a", "12", 3)]
+
+
+def test_a4_what_a_checkpoint_covers_is_not_counted_again() -> None:
+    run = EngineRun()
+    run.use("8", identifier="a")
+    run.create(make_alert(gte=1, baseline="lifetime"), evaluate=True)
+    run.cancel("a")
+    run.use("2")
+    run.merge()
+    again = EngineRun()
+
+    for entry in run.log:
+        again.group.replay(entry, lambda _customer, sequence: sequence <= 3)
+    again.merge()
+
+    assert again.total() == "2"
+    assert again.state.cancelled == {1}
+    assert again.fired == [("alert", "cus_a", "2", 4)]
+
+
+def test_a6_a_deactivated_alert_never_triggers_and_its_usage_keeps_counting() -> None:
+    run = EngineRun()
+    run.use("7")
+    run.create(make_alert(gte=10))
+    run.set_status("alert", "inactive")
+    run.use("6", "6")
+    assert run.fired == []
+    run.set_status("alert", "active")
+    assert run.fired == []
+
+    run.use("1")
+
+    assert run.fired == [("alert", "cus_a", "13", 7)]
+
+
+@pytest.mark.parametrize("formula", ["sum", "last"])
+def test_a6_an_alert_activated_below_an_earlier_peak_waits_for_its_threshold(
+    formula: Formula,
+) -> None:
+    run = EngineRun(make_meter(formula=formula))
+    run.create(make_alert(gte=10))
+    run.use("1")
+    run.set_status("alert", "inactive")
+    run.use("12", identifier="a")
+    run.cancel("a")
+    run.set_status("alert", "active")
+
+    run.use("3")
+    assert run.fired == []
+    run.use("10")
+
+    assert run.fired == [("alert", "cus_a", "14" if formula == "sum" else "10", 8)]
+
+
+def test_a6_setting_a_status_again_changes_nothing() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+
+    run.set_status("alert", "active")
+
+    assert run.group.next_sequence == 2
+
+
+def test_a6_archive_is_final() -> None:
+    run = EngineRun()
+    run.create(make_alert(gte=10))
+    run.use("1")
+    run.set_status("alert", "archived")
+    assert run.set_status("alert", "archived").status == "archived"
+
+    with pytest.raises(InvalidParamError, match="archived, which is final"):
+        run.set_status("alert", "active")
+    run.use("20")
+
+    assert run.fired == []
+
+
+def test_a6_what_a_counter_keeps_for_an_alert_goes_when_it_is_archived() -> None:
+    run = EngineRun()
+    run.use("1")
+    for name in ("one", "two"):
+        run.create(make_alert(name, gte=10))
+    run.use("1")
+    run.set_status("one", "archived")
+    run.use("1")
+
+    counter = run.counter()
+
+    assert list(counter.baselines or {}) == ["alrt_two"]
+    assert counter.watch == ("alrt_two",)
+
+
+def test_a7_a_scope_of_a_meter_has_at_most_25_alerts_that_are_not_archived() -> None:
+    run = EngineRun(make_meter(), make_meter("tokens"))
+    for count in range(25):
+        run.create(make_alert(f"{count}", gte=count + 1))
+    run.set_status("3", "inactive")
+
+    with pytest.raises(LimitReachedError, match="maximum of 25 alerts for any customer"):
+        run.create(make_alert("one_more"))
+
+    run.create(make_alert("other_scope", customer="cus_a"))
+    run.create(make_alert("other_meter", meter="tokens"))
+    run.set_status("3", "archived")
+    run.create(make_alert("in_its_place"))
+
+
+def test_a7_the_limit_is_a_setting_and_names_the_customer() -> None:
+    run = EngineRun(limits=Limits(alerts_per_scope=1))
+    run.create(make_alert("a", customer="cus_a"))
+
+    with pytest.raises(LimitReachedError, match="maximum of 1 alerts for cus_a"):
+        run.create(make_alert("b", customer="cus_a"))
+
+
+def test_a8_creating_an_alert_for_any_customer_touches_no_counter() -> None:
+    run = EngineRun()
+    run.use("5")
+    run.use("5", customer="cus_b")
+    run.merge()
+    before = {key: (counter, counter.fork()) for key, counter in run.state.counters.items()}
+
+    run.create(make_alert(gte=10))
+    run.create(make_alert("lifetime", gte=10, baseline="lifetime"))
+
+    assert not run.group.counter_keys
+    run.merge()
+    for key, (counter, copy) in before.items():
+        assert run.state.counters[key] is counter
+        assert counter.fork() == copy
+
+
+def _calls_per_event(*, alerts: int, customers: int) -> int:
+    """Return how many calls one more event makes, with so many alerts above its usage."""
+    run = EngineRun(
+        customers=[f"cus_{count}" for count in range(customers)],
+        limits=Limits(alerts_per_scope=alerts),
+    )
+    for count in range(alerts):
+        run.create(make_alert(f"{count}", gte=1_000_000 + count))
+    for count in range(customers):
+        run.use("1", customer=f"cus_{count}")
+    run.merge()
+    request = make_request("1", customer="cus_0", identifier="measured")
+    calls = 0
+
+    def count_call(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count_call)
+    try:
+        run.group.record(request, new_identifier="")
+    finally:
+        sys.setprofile(None)
+    assert run.group.next_sequence == alerts + customers + 2
+    return calls
+
+
+def test_a8_the_work_for_an_event_does_not_grow_with_alerts_or_customers() -> None:
+    one = _calls_per_event(alerts=1, customers=1)
+
+    assert 10 < one < 100
+    assert _calls_per_event(alerts=1000, customers=1) == one
+    assert _calls_per_event(alerts=1, customers=1000) == one
+
+
+def test_a8_an_event_does_not_look_through_the_windows_of_the_past() -> None:
+    class NoScan(dict[int, object]):
+        @override
+        def __iter__(self) -> Iterator[int]:
+            raise AssertionError("the past was looked through")
+
+        @override
+        def values(self) -> object:  # type: ignore[override]
+            raise AssertionError("the past was looked through")
+
+    for formula in ("sum", "last"):
+        run = EngineRun(make_meter(formula=formula, window="hour"))
+        run.use("1", timestamp=NOW - HOUR)
+        run.use("2")
+        counter = run.counter()
+        counter.slots = NoScan(counter.slots or {})  # type: ignore[assignment]
+        counter.buckets = NoScan(counter.buckets)  # type: ignore[assignment]
+
+        run.use("3")
+        run.use("4")
+
+        assert run.total() == ("5" if formula == "sum" else "4")
+
+
+def test_a8_status_changes_leave_one_trace_each_alert() -> None:
+    run = EngineRun()
+    run.create(make_alert())
+
+    for _ in range(50):
+        run.set_status("alert", "inactive")
+        run.set_status("alert", "active")
+
+    assert len(run.state.meter_alerts[make_meter().id].any_customer.changes) == 1
+
+
+def test_an_alert_on_a_customer_without_usage_starts_at_zero() -> None:
+    run = EngineRun()
+    run.create(make_alert(customer="cus_a", gte=2))
+
+    run.use("2")
+
+    assert run.state.meter_alerts[make_meter().id].watching(CustomerId("cus_b"))[1:] == ()
+    assert run.fired == [("alert", "cus_a", "2", 2)]
+    assert run.counter() != Counter()
