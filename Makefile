@@ -49,7 +49,7 @@ bench: .venv/.dev ## Measure throughput against a baseline of the same run
 	$(BIN)/python -m bench $(ARGS)
 
 docs: .venv/.docs ## Build the documentation into ./site
-	$(BIN)/zensical build --clean
+	$(BIN)/zensical build --clean --strict
 
 lock: .uv/.installed ## Lock dependencies anew (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) pyproject.toml --group build --output-file requirements/run.txt
