@@ -1,15 +1,60 @@
-"""Domain objects as v1 JSON, field by field as Stripe's types name them (contract §2)."""
+"""Domain objects as v1 JSON, field by field as Stripe's types name them (contract §2).
 
+Fields that meterbell keeps nothing for are there and null, because Stripe's types promise them.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
-from meterbell.engine.model import Alert
+from meterbell.engine.model import Alert, Meter, MeterEvent
+from meterbell.engine.summary import Summary
 from meterbell.engine.value import SCALE, format_value
-from meterbell.records import Customer
+from meterbell.records import Customer, Event, WebhookEndpoint
 
 
-def render_alert(alert: Alert) -> dict[str, Any]:
-    """Return a `billing.alert`."""
-    raise NotImplementedError
+def render_meter(meter: Meter) -> dict[str, Any]:
+    """Return a `billing.meter`."""
+    return {
+        "id": meter.id,
+        "object": "billing.meter",
+        "created": meter.created,
+        "customer_mapping": {"event_payload_key": meter.customer_key, "type": "by_id"},
+        "default_aggregation": {"formula": meter.formula},
+        "display_name": meter.display_name,
+        "event_name": meter.event_name,
+        "event_time_window": meter.event_time_window,
+        "livemode": meter.livemode,
+        "status": meter.status,
+        "status_transitions": {"deactivated_at": meter.deactivated_at},
+        "updated": meter.updated,
+        "value_settings": {"event_payload_key": meter.value_key},
+    }
+
+
+def render_alert(
+    alert: Alert, *, meter: Meter | None = None, customer: Customer | None = None
+) -> dict[str, Any]:
+    """Return a `billing.alert`; `meter` and `customer` are embedded when given."""
+    filters = None
+    if alert.customer is not None:
+        shown = render_customer(customer) if customer is not None else alert.customer
+        filters = [{"type": "customer", "customer": shown}]
+    return {
+        "id": alert.id,
+        "object": "billing.alert",
+        "alert_type": "usage_threshold",
+        "livemode": alert.livemode,
+        "status": alert.status,
+        "title": alert.title,
+        "usage_threshold": {
+            "baseline": alert.baseline,
+            "filters": filters,
+            "gte": alert.gte,
+            "meter": render_meter(meter) if meter is not None else alert.meter,
+            "recurrence": "one_time",
+        },
+    }
 
 
 def render_alert_triggered(
@@ -31,6 +76,154 @@ def render_alert_triggered(
     }
 
 
+def render_meter_event(event: MeterEvent, *, event_name: str) -> dict[str, Any]:
+    """Return a `billing.meter_event`."""
+    return {
+        "object": "billing.meter_event",
+        "created": event.received_at_ms // 1000,
+        "event_name": event_name,
+        "identifier": event.identifier,
+        "livemode": event.livemode,
+        "payload": event.payload,
+        "timestamp": event.timestamp,
+    }
+
+
+def render_adjustment(*, event_name: str, identifier: str, livemode: bool) -> dict[str, Any]:
+    """Return a `billing.meter_event_adjustment`; it takes effect before it is answered."""
+    return {
+        "object": "billing.meter_event_adjustment",
+        "cancel": {"identifier": identifier},
+        "event_name": event_name,
+        "livemode": livemode,
+        "status": "complete",
+        "type": "cancel",
+    }
+
+
+def render_summary(summary: Summary, *, meter: Meter, summary_id: str) -> dict[str, Any]:
+    """Return a `billing.meter_event_summary`; its value is an exact `Decimal`."""
+    return {
+        "id": summary_id,
+        "object": "billing.meter_event_summary",
+        "aggregated_value": Decimal(format_value(summary.value)),
+        "end_time": summary.end,
+        "livemode": meter.livemode,
+        "meter": meter.id,
+        "start_time": summary.start,
+    }
+
+
+def render_event(event: Event, *, pending_webhooks: int) -> dict[str, Any]:
+    """Return an `event`.
+
+    Args:
+        event: As stored.
+        pending_webhooks: Endpoints that have not answered with a 2xx yet.
+    """
+    return {
+        "id": event.id,
+        "object": "event",
+        "api_version": event.api_version,
+        "created": event.created,
+        "data": event.data,
+        "livemode": event.livemode,
+        "pending_webhooks": pending_webhooks,
+        "request": {"id": event.request_id, "idempotency_key": event.idempotency_key},
+        "type": event.type,
+    }
+
+
+def render_webhook_endpoint(
+    endpoint: WebhookEndpoint, *, with_secret: bool = False
+) -> dict[str, Any]:
+    """Return a `webhook_endpoint`; its secret is shown when it is created, and never again."""
+    rendered = {
+        "id": endpoint.id,
+        "object": "webhook_endpoint",
+        "api_version": endpoint.api_version,
+        "application": None,
+        "created": endpoint.created,
+        "description": endpoint.description,
+        "enabled_events": endpoint.enabled_events,
+        "livemode": endpoint.livemode,
+        "metadata": endpoint.metadata,
+        "status": endpoint.status,
+        "url": endpoint.url,
+    }
+    if with_secret:
+        rendered["secret"] = endpoint.secret
+    return rendered
+
+
+def render_deleted(object_name: str, object_id: str) -> dict[str, Any]:
+    """Return what is left of a deleted object."""
+    return {"id": object_id, "object": object_name, "deleted": True}
+
+
+def _invoice_settings() -> dict[str, Any]:
+    return {
+        "custom_fields": None,
+        "default_payment_method": None,
+        "footer": None,
+        "rendering_options": None,
+    }
+
+
+_CUSTOMER_DEFAULTS: dict[str, Callable[[], object]] = {
+    "address": lambda: None,
+    "balance": lambda: 0,
+    "business_name": lambda: None,
+    "currency": lambda: None,
+    "customer_account": lambda: None,
+    "default_source": lambda: None,
+    "delinquent": lambda: False,
+    "description": lambda: None,
+    "discount": lambda: None,
+    "individual_name": lambda: None,
+    "invoice_prefix": lambda: None,
+    "invoice_settings": _invoice_settings,
+    "metadata": dict,
+    "name": lambda: None,
+    "next_invoice_sequence": lambda: 1,
+    "phone": lambda: None,
+    "preferred_locales": list,
+    "shipping": lambda: None,
+    "tax_exempt": lambda: "none",
+    "test_clock": lambda: None,
+}
+_ADDRESS_FIELDS = ("city", "country", "line1", "line2", "postal_code", "state")
+
+
 def render_customer(customer: Customer) -> dict[str, Any]:
-    """Return a `customer`."""
-    raise NotImplementedError(customer)
+    """Return a `customer`, or what is left of a deleted one."""
+    if customer.deleted:
+        return render_deleted("customer", customer.id)
+    rendered: dict[str, Any] = {
+        "id": customer.id,
+        "object": "customer",
+        "created": customer.created,
+        "email": customer.email,
+        "livemode": customer.livemode,
+    }
+    for name, default in _CUSTOMER_DEFAULTS.items():
+        value = customer.details.get(name)
+        rendered[name] = default() if value is None else value
+    rendered["address"] = _address(rendered["address"])
+    shipping = rendered["shipping"]
+    if shipping is not None:
+        rendered["shipping"] = {
+            "address": _address(shipping.get("address")),
+            "carrier": None,
+            "name": shipping.get("name"),
+            "phone": shipping.get("phone"),
+            "tracking_number": None,
+        }
+    rendered["invoice_settings"] = {**_invoice_settings(), **rendered["invoice_settings"]}
+    return rendered
+
+
+def _address(address: dict[str, Any] | None) -> dict[str, Any] | None:
+    if address is None:
+        return None
+    return {name: address.get(name) for name in _ADDRESS_FIELDS}

@@ -1,0 +1,26 @@
+"""The exact bytes of a delivery: the same on every attempt (D1)."""
+
+from meterbell.records import Event
+from meterbell.wire.json import encode_json
+from meterbell.wire.objects import render_event
+
+_PREVIEW = ".preview"
+
+
+def event_body(event: Event, *, api_version: str | None) -> bytes:
+    """Return an event as one endpoint is told of it.
+
+    `pending_webhooks` is what it was when the event was made, so that a later attempt sends the
+    same bytes. Preview versions write a trigger's `value` as an exact decimal string.
+
+    Args:
+        event: As stored.
+        api_version: The endpoint's own version; None for the event's.
+    """
+    rendered = render_event(event, pending_webhooks=event.deliveries)
+    if api_version is not None:
+        rendered["api_version"] = api_version
+        obj = event.data["object"]
+        if api_version.endswith(_PREVIEW) and obj.get("object") == "billing.alert_triggered":
+            rendered["data"] = {**event.data, "object": {**obj, "value": obj["value_decimal"]}}
+    return encode_json(rendered)
