@@ -61,5 +61,5 @@ def _loopback_only() -> Iterator[None]:
 def rng() -> random.Random:
     """Return a random number source; a failing test prints the seed that repeats it."""
     seed = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().getrandbits(32))
-    print(f"Repeat with {SEED_VARIABLE}={seed}")  # noqa: T201
+    print(f"Repeat with {SEED_VARIABLE}={seed}")
     return random.Random(seed)

@@ -72,7 +72,7 @@ def main(fault: str, path: Path) -> None:
             acknowledged += 1
     except StoreUnavailableError as error:
         told = {"failure": type(error).__name__, "message": str(error)}
-    print(json.dumps({**told, "acknowledged": acknowledged}), flush=True)  # noqa: T201
+    print(json.dumps({**told, "acknowledged": acknowledged}), flush=True)
     del vfs
     os._exit(0)  # as after a power cut: nothing is closed or tidied up
 
