@@ -7,7 +7,7 @@ The same code replays the log at start-up, which is why a rebuilt state equals t
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from meterbell.engine.alerts import threshold_of
 from meterbell.engine.counter import Counter
@@ -242,6 +242,8 @@ class Group:
                 self.entries.append(entry)
             case AlertChange():
                 self._put_alert(entry, covered)
+            case _:
+                assert_never(entry)
 
     def merge(self) -> None:
         """Make the committed group part of the state."""

@@ -19,13 +19,11 @@ from tests.unit.engine.operations import (
     Operation,
     World,
     cuts,
-    play_on_engine,
-    play_on_reference,
     resolve,
-    scaled,
     sequences,
     worlds,
 )
+from tests.unit.engine.playing import play_on_engine, play_on_reference, scaled
 
 load_profile()
 

@@ -10,11 +10,11 @@ from tests.reference.model import Cancel, NewStatus, Reference, RefMeter, Usage,
 from tests.unit.engine.operations import (
     Operation,
     World,
-    play_on_reference,
     resolve,
     sequences,
     worlds,
 )
+from tests.unit.engine.playing import play_on_reference
 
 load_profile()
 
@@ -28,6 +28,7 @@ EXPECTED = {
     "a cancelled event that counted": 60,
     "a cancelled event from before an alert": 30,
     "a cancelled event that made the total rise": 10,
+    "a cancelled value of last after an alert": 30,
     "a trigger after reactivation below an earlier peak": 10,
     "an event replaced in its window": 40,
     "a late event": 80,
@@ -105,10 +106,10 @@ def _cancellation(reference: Reference, entry: Cancel) -> Iterator[str]:
     events = reference.surviving(meter, event.customer, entry.position - 1)
     if event in counting(meter, events):
         yield "a cancelled event that counted"
+    alerts = [alert for alert in reference.alerts() if alert.meter == event.meter]
+    if meter.formula == "last" and any(a.position < event.position for a in alerts):
+        yield "a cancelled value of last after an alert"
     if event.value < 0:
         yield "a cancelled event that made the total rise"
-    if any(
-        event.position < alert.position < entry.position and alert.meter == event.meter
-        for alert in reference.alerts()
-    ):
+    if any(event.position < alert.position < entry.position for alert in alerts):
         yield "a cancelled event from before an alert"
