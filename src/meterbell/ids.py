@@ -21,6 +21,9 @@ class IdSource(Protocol):
     def token(self, length: int) -> str:
         """Return `length` letters and digits."""
 
+    def number(self, *, below: int) -> int:
+        """Return a whole number from 0 up to, not including, `below`."""
+
 
 class RandomIds:
     """Ids from the system's secure random numbers; 24 characters hold 142 bits."""
@@ -34,6 +37,10 @@ class RandomIds:
             characters.append(_ALPHABET[rest])
         return "".join(characters)
 
+    def number(self, *, below: int) -> int:
+        """Return a random whole number."""
+        return secrets.randbelow(below)
+
 
 class CountingIds:
     """Ids that count up, for tests that need to know them beforehand."""
@@ -45,6 +52,11 @@ class CountingIds:
         """Return the next number, filled with zeros to `length` characters."""
         self._count += 1
         return str(self._count).rjust(length, "0")
+
+    def number(self, *, below: int) -> int:
+        """Return the next number, counted round."""
+        self._count += 1
+        return self._count % below
 
 
 def new_id(ids: IdSource, prefix: str, *, livemode: bool | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded, so that a failure can be repeated
 
@@ -34,6 +35,7 @@ class RandomLoad:
         self._random = Random(seed)
         self._alerts: list[AlertId] = []
         self._seed = seed
+        self._numbers = count()
 
     async def prepare(self) -> None:
         for formula in FORMULAS:
@@ -43,8 +45,8 @@ class RandomLoad:
             await self._ledger.create_customer(f"cus_{number}")
 
     async def run(self, operations: int) -> None:
-        for start in range(0, operations, 20):
-            burst = [self._operation(start + offset) for offset in range(20)]
+        for _ in range(operations // 20):
+            burst = [self._operation(next(self._numbers)) for _ in range(20)]
             for outcome in await asyncio.gather(*burst, return_exceptions=True):
                 if isinstance(outcome, Exception) and not isinstance(outcome, RequestError):
                     raise outcome

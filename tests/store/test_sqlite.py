@@ -73,7 +73,8 @@ def read_customer(store: Store) -> object:
 
 def read_due(store: Store) -> object:
     due_at = tables.delivery.c.next_attempt_at_ms
-    return store.reader.find(Delivery, due_at <= 7, order_by=due_at, limit=10)
+    endpoint = tables.delivery.c.endpoint
+    return store.reader.find(Delivery, endpoint == "we_a", due_at <= 7, order_by=due_at, limit=10)
 
 
 def read_deliveries_of_event(store: Store) -> object:
@@ -93,7 +94,10 @@ def read_attempts(store: Store) -> object:
         (read_page, "SEARCH event USING INTEGER PRIMARY KEY (rowid<?)"),
         (read_page_backwards, "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)"),
         (read_customer, "SEARCH customer USING INDEX sqlite_autoindex_customer_1"),
-        (read_due, "SEARCH delivery USING INDEX delivery_due (next_attempt_at_ms<?)"),
+        (
+            read_due,
+            "SEARCH delivery USING INDEX delivery_due (endpoint=? AND next_attempt_at_ms<?)",
+        ),
         (read_deliveries_of_event, "SEARCH delivery USING INDEX sqlite_autoindex_delivery_1"),
         (read_attempts, "SEARCH attempt USING INDEX attempt_by_delivery (delivery=?)"),
     ],

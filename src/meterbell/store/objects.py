@@ -149,6 +149,15 @@ class Objects:
         ):
             yield bool(livemode), CustomerId(customer)
 
+    def next_due_ms(self, endpoint: str, *, after_ms: int) -> int | None:
+        """Return when an endpoint's next attempt after an instant is due."""
+        rows = self._connection.run(
+            "SELECT min(next_attempt_at_ms) FROM delivery"
+            " WHERE endpoint = ? AND next_attempt_at_ms > ?",
+            (endpoint, after_ms),
+        )
+        return None if rows[0][0] is None else int(rows[0][0])
+
     def get_meta(self, key: str) -> str | None:
         """Return a fact about the installation, or None."""
         rows = self._connection.run("SELECT value FROM meta WHERE key = ?", (key,))

@@ -188,7 +188,10 @@ delivery = Table(
     Column("next_attempt_at_ms", _Whole),
     UniqueConstraint("event", "endpoint"),
     Index(
-        "delivery_due", "next_attempt_at_ms", sqlite_where=text("next_attempt_at_ms IS NOT NULL")
+        "delivery_due",
+        "endpoint",
+        "next_attempt_at_ms",
+        sqlite_where=text("next_attempt_at_ms IS NOT NULL"),
     ),
     sqlite_strict=True,
 )

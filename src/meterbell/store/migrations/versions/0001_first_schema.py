@@ -104,7 +104,7 @@ def upgrade() -> None:
     op.create_index(
         "delivery_due",
         "delivery",
-        ["next_attempt_at_ms"],
+        ["endpoint", "next_attempt_at_ms"],
         unique=False,
         sqlite_where=sa.text("next_attempt_at_ms IS NOT NULL"),
     )

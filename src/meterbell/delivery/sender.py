@@ -1,0 +1,146 @@
+"""One attempt: a signed POST, and what came of it.
+
+One deadline covers everything from the name lookup to the answer's last byte. Redirects are not
+followed, answers are not unpacked, cookies are not kept, and no more is read than is kept twice.
+"""
+
+import asyncio
+import ssl
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import aiohttp
+
+from meterbell import __version__
+
+READ_BYTES_MAX = 128 * 1024
+KEPT_BYTES_MAX = 64 * 1024
+_HEADER_BYTES_MAX = 32 * 1024
+_USER_AGENT = f"meterbell/{__version__} (webhooks)"
+_REDIRECT, _CLIENT_ERROR = 300, 400
+_LAST_SECONDS = 0.05
+
+
+class Outcome(NamedTuple):
+    """What came of an attempt.
+
+    Attributes:
+        text: `succeeded`, or what went wrong: `status_500`, `redirect`, `timeout`, `dns_error`,
+            `connection_failed`, `tls_error`, `bad_url`, `bad_answer`.
+        status_code: Of the answer, if one came.
+        retry_after: The answer's `Retry-After` header.
+        response: The first 64 KiB of the answer's body.
+    """
+
+    text: str
+    status_code: int | None = None
+    retry_after: str | None = None
+    response: bytes = b""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the endpoint took the event."""
+        return self.text == "succeeded"
+
+
+class Sender:
+    """Makes attempts; an async context manager that owns the connections."""
+
+    def __init__(self, *, timeout_seconds: float) -> None:
+        """Prepare.
+
+        Args:
+            timeout_seconds: For one attempt, all included.
+        """
+        self._timeout_seconds = timeout_seconds
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        # A fresh connection each time: one that the other side has closed meanwhile would look
+        # like a failed attempt, and the event would wait for its retry.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            timeout=aiohttp.ClientTimeout(total=None),
+            max_line_size=_HEADER_BYTES_MAX,
+            max_field_size=_HEADER_BYTES_MAX,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._session is not None
+        await self._session.close()
+
+    async def send(self, url: str, *, body: bytes, signature: str) -> Outcome:
+        """Post one event and return what came of it; raises nothing."""
+        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._post(url, body, signature, deadline)
+        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+            return Outcome(_name(error))
+
+    async def _post(self, url: str, body: bytes, signature: str, deadline: float) -> Outcome:
+        assert self._session is not None
+        headers = {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Content-Type": "application/json; charset=utf-8",
+            "Stripe-Signature": signature,
+            "User-Agent": _USER_AGENT,
+        }
+        async with self._session.post(
+            url, data=body, headers=headers, allow_redirects=False
+        ) as answer:
+            kept = await _read(answer, deadline)
+            return Outcome(
+                _judge(answer.status), answer.status, answer.headers.get("Retry-After"), kept
+            )
+
+
+_NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((aiohttp.ClientConnectorDNSError,), "dns_error"),
+    ((aiohttp.ClientSSLError, ssl.SSLError), "tls_error"),
+    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), "bad_url"),
+    ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "bad_answer"),
+    ((TimeoutError,), "timeout"),
+    ((aiohttp.ClientError, OSError), "connection_failed"),
+    ((ValueError,), "bad_url"),
+)
+
+
+def _name(error: Exception) -> str:
+    """Return the outcome that an error stands for; the first line that fits."""
+    return next(name for types, name in _NAMES if isinstance(error, types))
+
+
+def _judge(status: int) -> str:
+    if status < _REDIRECT:
+        return "succeeded"
+    return "redirect" if status < _CLIENT_ERROR else f"status_{status}"
+
+
+async def _read(answer: aiohttp.ClientResponse, deadline: float) -> bytes:
+    """Return the first bytes of an answer's body; the status decides, even if the body never ends.
+
+    Reading stops a little before the attempt's own deadline, so that the status is not lost to it.
+    """
+    kept = bytearray()
+    read = 0
+    try:
+        async with asyncio.timeout_at(deadline - _LAST_SECONDS):
+            async for chunk in answer.content.iter_any():
+                read += len(chunk)
+                kept += chunk[: max(KEPT_BYTES_MAX - len(kept), 0)]
+                if read >= READ_BYTES_MAX:
+                    break
+    except (TimeoutError, aiohttp.ClientError, OSError):
+        pass
+    return bytes(kept)
