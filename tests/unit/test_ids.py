@@ -26,3 +26,15 @@ def test_an_id_names_its_kind_and_where_asked_its_test_mode() -> None:
     assert new_id(ids, "alrt") == "alrt_000000000000000000000001"
     assert new_id(ids, "mtr", livemode=False) == "mtr_test_000000000000000000000002"
     assert new_id(ids, "mtr", livemode=True) == "mtr_000000000000000000000003"
+
+
+def test_random_numbers_stay_below_the_bound_and_reach_every_value() -> None:
+    ids = RandomIds()
+
+    assert {ids.number(below=3) for _ in range(300)} == {0, 1, 2}
+
+
+def test_counted_numbers_go_round() -> None:
+    ids = CountingIds()
+
+    assert [ids.number(below=3) for _ in range(5)] == [1, 2, 0, 1, 2]
