@@ -1,0 +1,1 @@
+"""The HTTP API: authenticate → decode → validate → call → render."""

@@ -1,0 +1,126 @@
+"""Who asks: an API key → its mode and what it may do."""
+
+import base64
+import binascii
+from typing import NamedTuple
+
+from meterbell.clock import Clock
+from meterbell.errors import AuthenticationError, PermissionDeniedError
+from meterbell.keys import digest_of, is_mistyped, mode_of
+from meterbell.records import ApiKey, Permission
+from meterbell.store import tables
+from meterbell.store.base import Store
+
+_CACHE_MS = 1000
+_CACHE_MAX = 10_000
+_KEY_LENGTH_MAX = 255
+
+NO_KEY = (
+    "You did not provide an API key. You need to provide your API key in the Authorization header, "
+    "using Bearer auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY'). The key was printed when "
+    "the server was first started; make another with `meterbell keys create`."
+)
+
+
+class Principal(NamedTuple):
+    """A key that was recognised."""
+
+    livemode: bool
+    permission: Permission
+
+    def require(self, method: str, *, is_ingest: bool) -> None:
+        """Refuse what the key may not do.
+
+        Raises:
+            PermissionDeniedError: The key is restricted to something else.
+        """
+        if self.permission == "read" and method != "GET":
+            raise PermissionDeniedError(
+                "The API key is read-only: it can retrieve and list, and nothing else. Use a "
+                "secret key (sk_…) for this request."
+            )
+        if self.permission == "ingest" and not is_ingest:
+            raise PermissionDeniedError(
+                "The API key can only report usage: create meter events and their adjustments. "
+                "Use a secret key (sk_…) for this request."
+            )
+
+
+class Authenticator:
+    """Recognises keys; a revoked one is refused within a second."""
+
+    def __init__(self, store: Store, clock: Clock, *, test_key: str | None) -> None:
+        """Prepare.
+
+        Args:
+            store: Where the digests of keys are.
+            clock: The present.
+            test_key: A test-mode secret key to accept besides the stored ones.
+        """
+        self._store = store
+        self._clock = clock
+        self._test_key = test_key
+        self._known: dict[bytes, tuple[int, Principal]] = {}
+
+    def authenticate(self, header: bytes | None) -> Principal:
+        """Return whom an `Authorization` header stands for.
+
+        Raises:
+            AuthenticationError: It holds no key, or none that is valid.
+        """
+        now_ms = self._clock.now_ms()
+        cached = self._known.get(header or b"")
+        if cached is not None and cached[0] > now_ms:
+            return cached[1]
+        principal = self._recognise(_key_in(header), now_ms // 1000)
+        if len(self._known) >= _CACHE_MAX:
+            self._known.clear()
+        self._known[header or b""] = (now_ms + _CACHE_MS, principal)
+        return principal
+
+    def _recognise(self, key: str, now: int) -> Principal:
+        if self._test_key is not None and digest_of(key) == digest_of(self._test_key):
+            return Principal(livemode=False, permission="all")
+        if mode_of(key) is None or is_mistyped(key):
+            raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
+        found = self._store.reader.find(ApiKey, tables.api_key.c.digest == digest_of(key), limit=1)
+        if not found or found[0].revoked_at is not None:
+            raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
+        if found[0].expires_at is not None and found[0].expires_at <= now:
+            raise AuthenticationError(
+                f"Expired API Key provided: {_masked(key)}", code="api_key_expired"
+            )
+        return Principal(livemode=found[0].livemode, permission=found[0].permission)
+
+
+def _key_in(header: bytes | None) -> str:
+    """Return the key in an `Authorization` header: Bearer, or Basic with the key as the user."""
+    scheme, _, value = (header or b"").partition(b" ")
+    value = value.strip()
+    match scheme.lower():
+        case b"bearer":
+            raw = value
+        case b"basic":
+            try:
+                raw = base64.b64decode(value, validate=True).partition(b":")[0]
+            except (binascii.Error, ValueError) as error:
+                raise AuthenticationError(
+                    "The Authorization header is not well-formed Basic authentication."
+                ) from error
+        case _:
+            raise AuthenticationError(NO_KEY)
+    try:
+        key = raw.decode("ascii")
+    except UnicodeDecodeError as error:
+        raise AuthenticationError("Invalid API Key provided: it is not ASCII.") from error
+    if not key:
+        raise AuthenticationError(NO_KEY)
+    if len(key) > _KEY_LENGTH_MAX:
+        raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
+    return key
+
+
+def _masked(key: str) -> str:
+    """Return a key as it may be shown: its kind and its last four characters."""
+    head = key[:8] if mode_of(key) is not None else ""
+    return f"{head}****{key[-4:]}" if len(key) > len(head) + 8 else f"{head}****"

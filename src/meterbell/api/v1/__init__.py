@@ -1,0 +1,1 @@
+"""The v1 routes, a module for each kind of object."""
