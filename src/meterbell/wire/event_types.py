@@ -1,4 +1,7 @@
-"""Types of events and API versions that Stripe knows. Made by `tools/generate_event_types.py`."""
+"""Types of events and API versions that Stripe knows.
+
+Made by `tools/generate_event_types.py`.
+"""
 
 EVENT_TYPES = frozenset(
     """
@@ -95,7 +98,7 @@ treasury.outbound_transfer.expected_arrival_date_updated treasury.outbound_trans
 treasury.outbound_transfer.posted treasury.outbound_transfer.returned
 treasury.outbound_transfer.tracking_details_updated treasury.received_credit.created
 treasury.received_credit.failed treasury.received_credit.succeeded treasury.received_debit.created
-""".split()
+""".split()  # noqa: SIM905 - see the generator
 )
 """Types that a webhook endpoint can be subscribed to, besides `*`."""
 
@@ -118,6 +121,6 @@ API_VERSIONS = frozenset(
 2025-09-30.clover 2025-10-29.clover 2025-11-17.clover 2025-12-15.clover 2026-01-28.clover
 2026-02-25.clover 2026-03-25.dahlia 2026-04-22.dahlia 2026-05-27.dahlia 2026-06-24.dahlia
 2026-07-29.dahlia 2026-08-26.dahlia 2026-09-30.endive 2026-10-28.endive
-""".split()
+""".split()  # noqa: SIM905 - see the generator
 )
 """Versions that a webhook endpoint can be created with."""

@@ -1,0 +1,91 @@
+"""Requests and answers as ASGI messages: read a body within bounds, send an answer."""
+
+import asyncio
+from typing import NamedTuple
+
+from starlette.types import Receive, Scope, Send
+
+from meterbell.errors import BodyTooLargeError, InvalidParamError, UnsupportedMediaTypeError
+from meterbell.wire.form import BODY_BYTES_MAX
+
+_BODY_SECONDS_MAX = 30
+_FORM = b"application/x-www-form-urlencoded"
+_JSON = (b"content-type", b"application/json; charset=utf-8")
+
+Headers = dict[bytes, bytes]
+
+
+class Answer(NamedTuple):
+    """What to send back."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    content_type: bytes = b""
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection before its request was whole."""
+
+
+def headers_of(scope: Scope) -> Headers:
+    """Return the request's headers by lower-case name; of repeated ones, the last."""
+    return dict(scope["headers"])
+
+
+async def read_body(receive: Receive, headers: Headers) -> bytes:
+    """Return the request's body.
+
+    Raises:
+        BodyTooLargeError: It passes the bound.
+        InvalidParamError: It did not arrive in time.
+        ClientGoneError: The client went away.
+    """
+    length = headers.get(b"content-length", b"")
+    if length.isdigit() and (len(length) > 10 or int(length) > BODY_BYTES_MAX):  # noqa: PLR2004
+        raise _too_large()
+    try:
+        message = await asyncio.wait_for(receive(), _BODY_SECONDS_MAX)
+        body: bytes = message.get("body", b"")
+        while message["type"] == "http.request" and message.get("more_body"):
+            message = await asyncio.wait_for(receive(), _BODY_SECONDS_MAX)
+            body += message.get("body", b"")
+            if len(body) > BODY_BYTES_MAX:
+                raise _too_large()
+    except TimeoutError as error:
+        raise InvalidParamError("The request's body did not arrive in time.") from error
+    if message["type"] == "http.disconnect":
+        raise ClientGoneError
+    return body
+
+
+def require_form(headers: Headers, body: bytes) -> None:
+    """Refuse a body that is not a form.
+
+    Raises:
+        UnsupportedMediaTypeError: Its content type says that it is something else.
+    """
+    kind = headers.get(b"content-type", _FORM).partition(b";")[0].strip().lower()
+    if body and kind != _FORM:
+        shown = kind.decode("latin-1")[:80]
+        raise UnsupportedMediaTypeError(
+            f"The v1 API reads form bodies, not {shown}. Send the parameters as "
+            "application/x-www-form-urlencoded, as the SDKs do."
+        )
+
+
+async def send_answer(
+    send: Send, answer: Answer, extra: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """Send an answer with its headers."""
+    kind = (b"content-type", answer.content_type) if answer.content_type else _JSON
+    length = (b"content-length", str(len(answer.body)).encode())
+    headers = [kind, length, *answer.headers, *extra]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+def _too_large() -> BodyTooLargeError:
+    return BodyTooLargeError(
+        f"The request's body is too large: at most {BODY_BYTES_MAX} bytes are read."
+    )

@@ -1,0 +1,243 @@
+"""From a request to its answer: route → authenticate → decode → check → do → render.
+
+One ASGI application. Whatever goes wrong on the way becomes a JSON error with a request id.
+"""
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from meterbell.api import idempotency, listen
+from meterbell.api.auth import Authenticator, Principal
+from meterbell.api.call import Call, Operation, read_expand
+from meterbell.api.errors import answer_to
+from meterbell.api.http import (
+    Answer,
+    ClientGoneError,
+    Headers,
+    headers_of,
+    read_body,
+    require_form,
+    send_answer,
+)
+from meterbell.api.params import read_params
+from meterbell.api.reference import reference_pages
+from meterbell.api.v1 import (
+    alerts,
+    customers,
+    events,
+    meter_events,
+    meters,
+    summaries,
+    webhook_endpoints,
+)
+from meterbell.errors import (
+    MeterbellError,
+    MethodNotAllowedError,
+    NotFoundError,
+    RequestError,
+)
+from meterbell.ledger.transaction import Cause, Transaction
+from meterbell.services import Services
+from meterbell.wire.form import Form, parse_form
+from meterbell.wire.json import encode_json
+from meterbell.wire.objects import render_meter_event
+from meterbell.wire.versions import DEFAULT_API_VERSION
+
+OPERATIONS: list[Operation] = [
+    *customers.OPERATIONS,
+    *meters.OPERATIONS,
+    *summaries.OPERATIONS,
+    *meter_events.OPERATIONS,
+    *alerts.OPERATIONS,
+    *events.OPERATIONS,
+    *webhook_endpoints.OPERATIONS,
+]
+LISTEN = Operation(
+    method="GET",
+    path="/meterbell/events",
+    summary="Wait for events after a cursor, for `meterbell listen`",
+    returns="list:event",
+    params=listen.PARAMS,
+)
+_REPLAYED = (b"idempotent-replayed", b"true")
+
+logger = structlog.get_logger(__name__)
+
+
+def create_api(services: Services) -> ASGIApp:
+    """Return the HTTP API over running services."""
+    return _Api(services)
+
+
+class _Api:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._authenticator = Authenticator(
+            services.store, services.clock, test_key=services.settings.test_key
+        )
+        self._in_flight = idempotency.InFlight()
+        self._routes = [
+            (compile_path(operation.path)[0], operation) for operation in (*OPERATIONS, LISTEN)
+        ]
+        self._fixed = {
+            (operation.method, operation.path): operation
+            for _, operation in self._routes
+            if "{" not in operation.path
+        }
+        self._pages = reference_pages(OPERATIONS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        request_id = f"req_{self._services.ids.token(14)}"
+        headers = headers_of(scope)
+        try:
+            answer = await self._answer(scope, receive, headers, request_id)
+        except ClientGoneError:
+            return
+        except MeterbellError as error:
+            answer = _error_answer(error)
+        except Exception as error:
+            logger.exception("request failed unexpectedly", request=request_id)
+            answer = _error_answer(error)
+        extra = [
+            (b"request-id", request_id.encode()),
+            (b"stripe-version", headers.get(b"stripe-version", DEFAULT_API_VERSION.encode())),
+        ]
+        key = headers.get(b"idempotency-key")
+        if key:
+            extra.append((b"idempotency-key", key))
+        await send_answer(send, answer, tuple(extra))
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, headers: Headers, request_id: str
+    ) -> Answer:
+        method, path = scope["method"], scope["path"]
+        page = self._pages.get(path)
+        if page is not None and method in ("GET", "HEAD"):
+            return page
+        if path in ("/healthz", "/readyz"):
+            return self._health(path)
+        operation, ids = self._find(method, path)
+        principal = self._authenticator.authenticate(headers.get(b"authorization"))
+        principal.require(method, is_ingest=operation.is_ingest)
+        raw = scope["query_string"]
+        if method == "POST":
+            body = await read_body(receive, headers)
+            require_form(headers, body)
+            raw = b"&".join(part for part in (raw, body) if part)
+        form = parse_form(raw)
+        params = read_params(operation.declared, form)
+        key = idempotency.read_key(headers.get(b"idempotency-key")) if method == "POST" else None
+        if operation is meter_events.CREATE:
+            read_expand(operation, params.pop("expand", []))
+            return await self._record(params, principal, form, key)
+        call = Call(
+            services=self._services,
+            livemode=principal.livemode,
+            expand=read_expand(operation, params.pop("expand", [])),
+            params=params,
+            ids=ids,
+            url=path,
+            cause=Cause(request_id, key),
+        )
+        if operation is LISTEN:
+            return Answer(HTTPStatus.OK, encode_json(await listen.events_after(call)))
+        if operation.read is not None:
+            return Answer(HTTPStatus.OK, encode_json(operation.read(call)))
+        return await self._write(call, operation, form, key)
+
+    def _find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
+        """Return the route of a request, and what stands in its placeholders."""
+        operation = self._fixed.get((method, path))
+        if operation is not None:
+            return operation, {}
+        allowed = []
+        for pattern, operation in self._routes:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                if operation.method == method:
+                    return operation, match.groupdict()
+                allowed.append(operation.method)
+        shown = f"{method[:10]}: {path[:200]}"
+        if allowed:
+            raise MethodNotAllowedError(
+                f"Unrecognized request method ({shown}). This URL takes {', '.join(allowed)}."
+            )
+        raise NotFoundError(
+            f"Unrecognized request URL ({shown}). The routes that there are stand at /docs.",
+            code="url_not_found",
+        )
+
+    async def _record(
+        self, params: dict[str, Any], principal: Principal, form: Form, key: str | None
+    ) -> Answer:
+        """Count one meter event; its Idempotency-Key stands in the log beside it."""
+        recorded = await self._services.committer.record(
+            meter_events.usage_request(
+                params,
+                livemode=principal.livemode,
+                request_key=idempotency.digest_key(key) if key else b"",
+                request_digest=idempotency.digest_params(form) if key else b"",
+            )
+        )
+        body = render_meter_event(recorded.event, event_name=params["event_name"])
+        headers = (_REPLAYED,) if recorded.replayed else ()
+        return Answer(HTTPStatus.OK, encode_json(body), headers)
+
+    async def _write(self, call: Call, operation: Operation, form: Form, key: str | None) -> Answer:
+        """Run a change in commit order, once for each Idempotency-Key."""
+        committer = self._services.committer
+        write = operation.write
+        assert write is not None, f"{operation.path} neither reads nor writes"
+        if key is None:
+            rendered = await committer.execute(partial(write, call))
+            return Answer(HTTPStatus.OK, encode_json(rendered))
+        digest = idempotency.digest_params(form)
+
+        def command(transaction: Transaction) -> Answer:
+            body, stored = idempotency.answer_once(
+                transaction,
+                key=key,
+                livemode=call.livemode,
+                request=f"{operation.method} {call.url}",
+                digest=digest,
+                request_id=call.cause.request_id or "",
+                run=lambda: encode_json(write(call, transaction)),
+            )
+            if stored is None:
+                return Answer(HTTPStatus.OK, body)
+            original = (b"original-request", stored.request_id.encode())
+            return Answer(stored.status, body, (_REPLAYED, original))
+
+        self._in_flight.enter(key, livemode=call.livemode)
+        # The work goes on if the client leaves, so the key stays taken until it has ended.
+        work = asyncio.ensure_future(committer.execute(command))
+        work.add_done_callback(partial(self._finish, key, call.livemode))
+        return await asyncio.shield(work)
+
+    def _finish(self, key: str, livemode: bool, work: asyncio.Future[Answer]) -> None:  # noqa: FBT001
+        self._in_flight.leave(key, livemode=livemode)
+        if not work.cancelled():
+            work.exception()  # seen here, should the client have left
+
+    def _health(self, path: str) -> Answer:
+        failed = path == "/readyz" and self._services.committer.failed
+        status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK
+        return Answer(status, encode_json({"status": "failed" if failed else "ok"}))
+
+
+def _error_answer(error: Exception) -> Answer:
+    found, body = answer_to(error)
+    headers = [(b"stripe-should-retry", b"true" if found.should_retry else b"false")]
+    headers += [(name.lower().encode(), value.encode()) for name, value in found.headers]
+    if isinstance(error, RequestError) and found.status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b'Basic realm="meterbell"'))
+    return Answer(found.status, encode_json(body), tuple(headers))
