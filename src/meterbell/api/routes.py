@@ -85,7 +85,7 @@ class _Api:
         self._routes = [
             (compile_path(operation.path)[0], operation) for operation in (*OPERATIONS, LISTEN)
         ]
-        self._fixed = {
+        self._fixed: dict[tuple[str, str], Operation] = {
             (operation.method, operation.path): operation
             for _, operation in self._routes
             if "{" not in operation.path
@@ -219,11 +219,11 @@ class _Api:
 
         self._in_flight.enter(key, livemode=call.livemode)
         # The work goes on if the client leaves, so the key stays taken until it has ended.
-        work = asyncio.ensure_future(committer.execute(command))
+        work: asyncio.Task[Answer] = asyncio.create_task(committer.execute(command))
         work.add_done_callback(partial(self._finish, key, call.livemode))
         return await asyncio.shield(work)
 
-    def _finish(self, key: str, livemode: bool, work: asyncio.Future[Answer]) -> None:  # noqa: FBT001
+    def _finish(self, key: str, livemode: bool, work: asyncio.Task[Answer]) -> None:  # noqa: FBT001
         self._in_flight.leave(key, livemode=livemode)
         if not work.cancelled():
             work.exception()  # seen here, should the client have left

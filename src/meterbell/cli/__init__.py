@@ -1,0 +1,1 @@
+"""The command `meterbell`: serve, keys, and clients of a running server."""
