@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from hypothesis import given
+from hypothesis import given, note
 from hypothesis import strategies as st
 
 from meterbell.engine.counter import Counter
@@ -47,7 +47,7 @@ Range = tuple[int, int, int | None]
 def test_engine_gives_what_the_rules_define(
     world: World, drawn: list[Operation], cut: int, asked: list[Range]
 ) -> None:
-    operations = resolve(world, drawn)
+    operations = _resolved(world, drawn)
 
     run, outcomes = play_on_engine(world, operations, cut=cut)
 
@@ -74,7 +74,7 @@ def test_engine_gives_what_the_rules_define(
 def test_a3_batching_never_changes_what_fires_or_counts(
     world: World, drawn: list[Operation], one_cut: int, other_cut: int
 ) -> None:
-    operations = resolve(world, drawn)
+    operations = _resolved(world, drawn)
 
     one, one_outcomes = play_on_engine(world, operations, cut=one_cut)
     other, other_outcomes = play_on_engine(world, operations, cut=other_cut)
@@ -90,7 +90,7 @@ def test_a3_batching_never_changes_what_fires_or_counts(
 def test_a4_replaying_the_log_gives_an_equal_state_and_the_same_triggers(
     world: World, drawn: list[Operation], cut: int, group_size: int
 ) -> None:
-    run, _ = play_on_engine(world, resolve(world, drawn), cut=cut)
+    run, _ = play_on_engine(world, _resolved(world, drawn), cut=cut)
 
     again = run.replayed(group_size=group_size)
 
@@ -140,6 +140,13 @@ def plain_counter(counter: Counter) -> dict[str, object]:
         "watch": counter.watch,
         "triggered": counter.triggered,
     }
+
+
+def _resolved(world: World, drawn: list[Operation]) -> list[Operation]:
+    """Return the operations made absolute, and have them printed if the test fails."""
+    operations = resolve(world, drawn)
+    note("\n".join(map(str, [world, *operations])))
+    return operations
 
 
 def _meters(run: EngineRun, reference: Reference) -> Iterable[tuple[Meter, RefMeter]]:
