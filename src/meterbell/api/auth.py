@@ -84,11 +84,15 @@ class Authenticator:
         if mode_of(key) is None or is_mistyped(key):
             raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
         found = self._store.reader.find(ApiKey, tables.api_key.c.digest == digest_of(key), limit=1)
-        if not found or found[0].revoked_at is not None:
+        if not found:
             raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
+        if found[0].revoked_at is not None:
+            raise AuthenticationError(
+                f"Expired API Key provided: {_masked(key)}. It was revoked.", code="api_key_expired"
+            )
         if found[0].expires_at is not None and found[0].expires_at <= now:
             raise AuthenticationError(
-                f"Expired API Key provided: {_masked(key)}", code="api_key_expired"
+                f"Expired API Key provided: {_masked(key)}.", code="api_key_expired"
             )
         return Principal(livemode=found[0].livemode, permission=found[0].permission)
 

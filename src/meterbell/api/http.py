@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from meterbell.errors import BodyTooLargeError, InvalidParamError, UnsupportedMediaTypeError
 from meterbell.wire.form import BODY_BYTES_MAX
@@ -45,18 +45,31 @@ async def read_body(receive: Receive, headers: Headers) -> bytes:
     if length.isdigit() and (len(length) > 10 or int(length) > BODY_BYTES_MAX):  # noqa: PLR2004
         raise _too_large()
     try:
-        message = await asyncio.wait_for(receive(), _BODY_SECONDS_MAX)
-        body: bytes = message.get("body", b"")
-        while message["type"] == "http.request" and message.get("more_body"):
-            message = await asyncio.wait_for(receive(), _BODY_SECONDS_MAX)
-            body += message.get("body", b"")
-            if len(body) > BODY_BYTES_MAX:
-                raise _too_large()
+        async with asyncio.timeout(_BODY_SECONDS_MAX):
+            message = await receive()
+            body: bytes = message.get("body", b"")
+            if message.get("more_body"):
+                body, message = await _read_rest(receive, bytearray(body))
     except TimeoutError as error:
-        raise InvalidParamError("The request's body did not arrive in time.") from error
+        raise InvalidParamError(
+            f"The request's body did not arrive within {_BODY_SECONDS_MAX} seconds."
+        ) from error
     if message["type"] == "http.disconnect":
         raise ClientGoneError
+    if len(body) > BODY_BYTES_MAX:
+        raise _too_large()
     return body
+
+
+async def _read_rest(receive: Receive, body: bytearray) -> tuple[bytes, Message]:
+    """Return the whole body that begins with `body`, and the message that it ended with."""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > BODY_BYTES_MAX:
+            raise _too_large()
+        if not message.get("more_body"):
+            return bytes(body), message
 
 
 def require_form(headers: Headers, body: bytes) -> None:

@@ -3,14 +3,17 @@
 from typing import Any
 
 from meterbell.api.call import Call
-from meterbell.api.params import Array, Integer, Param, Text
+from meterbell.api.params import UNSET, Array, Integer, Param, Text
 from meterbell.api.v1.events import render
 from meterbell.errors import InvalidParamError
 from meterbell.records import Event
 from meterbell.store.tables import event as table
 
 PARAMS: dict[str, Param] = {
-    "after": Text(description="Id of the last event that was seen."),
+    "after": Text(
+        can_unset=True,
+        description="The cursor: id of the last event that was seen; empty for the very beginning.",
+    ),
     "limit": Integer(minimum=1, maximum=100),
     "wait": Integer(minimum=0, maximum=60, description="Seconds to wait for an event."),
     "types": Array(item=Text(), items_max=100),
@@ -30,7 +33,7 @@ async def events_after(call: Call) -> dict[str, Any]:
     objects = call.services.store.reader
     number = 0
     after = call.params.get("after")
-    if after is not None:
+    if after:
         found = objects.number_of(Event, after, livemode=call.livemode)
         if found is None:
             raise InvalidParamError(
@@ -40,9 +43,9 @@ async def events_after(call: Call) -> dict[str, Any]:
                 code="resource_missing",
             )
         number = found
-    elif "after" not in call.params:
+    elif after is None:
         newest = objects.page(Event, [table.c.livemode == call.livemode], limit=1).items
-        cursor = newest[0].id if newest else None
+        cursor = newest[0].id if newest else UNSET
         return {"object": "list", "data": [], "has_more": False, "url": call.url, "cursor": cursor}
     events = _read(call, number)
     if not events and call.params.get("wait"):

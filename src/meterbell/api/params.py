@@ -14,6 +14,7 @@ from meterbell.errors import InvalidParamError
 from meterbell.wire.form import Form
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LIST_ITEMS_MAX = 100
@@ -261,15 +262,14 @@ def _read_array(param: Array, value: Form, at: str) -> list[Any]:
         raise InvalidParamError(
             f"Invalid array: {at} holds at most {param.items_max} items.", param=at
         )
-    items = []
-    for index, (key, item) in enumerate(value.items()):
-        if key != str(index):
+    # Length and digits first, as for integers. Gaps close up; the written index names the item.
+    for key in value:
+        if not _INDEX.fullmatch(key):
             raise InvalidParamError(
-                f"Invalid array: {at} is numbered {at}[0], {at}[1] and so on, without gaps.",
-                param=at,
+                f"Invalid array: {at} is numbered {at}[0], {at}[1] and so on, up to 999.", param=at
             )
-        items.append(_read(param.item, item, f"{at}[{index}]"))
-    return items
+    numbered = sorted(value.items(), key=lambda item: int(item[0]))
+    return [_read(param.item, item, f"{at}[{key}]") for key, item in numbered]
 
 
 def _read_texts(param: Texts, value: Form, at: str) -> dict[str, str]:

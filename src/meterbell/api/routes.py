@@ -180,14 +180,14 @@ class _Api:
         self, params: dict[str, Any], principal: Principal, form: Form, key: str | None
     ) -> Answer:
         """Count one meter event; its Idempotency-Key stands in the log beside it."""
-        recorded = await self._services.committer.record(
-            meter_events.usage_request(
-                params,
-                livemode=principal.livemode,
-                request_key=idempotency.digest_key(key) if key else b"",
-                request_digest=idempotency.digest_params(form) if key else b"",
-            )
+        request = meter_events.usage_request(
+            params,
+            livemode=principal.livemode,
+            request_key=idempotency.digest_key(key) if key else b"",
+            request_digest=idempotency.digest_params(form) if key else b"",
         )
+        meter_events.require_not_deleted(self._services, request)
+        recorded = await self._services.committer.record(request)
         body = render_meter_event(recorded.event, event_name=params["event_name"])
         headers = (_REPLAYED,) if recorded.replayed else ()
         return Answer(HTTPStatus.OK, encode_json(body), headers)

@@ -27,7 +27,8 @@ from meterbell.records import Customer
 from meterbell.store.tables import customer as table
 from meterbell.wire.objects import render_customer, render_deleted
 
-_ID = re.compile(r"[A-Za-z0-9_.:@|/=+-]{1,255}")
+# No slash and not dots alone: an id stands in the path of a URL.
+_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.:@|=+-]{1,255}")
 _ADDRESS: dict[str, Param] = {
     name: Text(can_unset=True)
     for name in ("city", "country", "line1", "line2", "postal_code", "state")
@@ -84,10 +85,14 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     if chosen is not None:
         if not _ID.fullmatch(chosen):
             raise InvalidParamError(
-                "Invalid id: a customer id has 1 to 255 letters, digits or any of _.:@|/=+-",
+                "Invalid id: a customer id has 1 to 255 characters, ASCII letters and digits or "
+                "any of _.:@|=+-, and at least one letter or digit.",
                 param="id",
             )
-        if transaction.objects.get(Customer, chosen, livemode=call.livemode) is not None:
+        # Usage earlier in the same group may have made it, and writes it at the group's end.
+        made = (call.livemode, CustomerId(chosen)) in transaction.group.new_customers
+        found = transaction.objects.get(Customer, chosen, livemode=call.livemode)
+        if made or found is not None:
             raise InvalidParamError(
                 f"Customer already exists: '{chosen}'. The id of a deleted one is not used again.",
                 param="id",

@@ -16,6 +16,7 @@ from meterbell.store.tables import event as table
 from meterbell.wire.objects import render_event
 
 _TYPES_MAX = 20
+_TYPE_LENGTH_MAX = 255
 
 
 def pending_webhooks(objects: Objects, event: Event) -> int:
@@ -36,11 +37,19 @@ def _retrieve(call: Call) -> dict[str, Any]:
 
 
 def is_type(pattern: str) -> ColumnElement[bool]:
-    """Return the condition for a type, which may end in a wildcard: `billing.*`."""
+    """Return the condition for a type, which may end in a wildcard: `billing.*`.
+
+    Raises:
+        InvalidParamError: The wildcard stands elsewhere.
+    """
     if "*" not in pattern:
         return table.c.type == pattern
-    escaped = pattern.replace("\\", "\\\\").replace("%", r"\%").replace("_", r"\_")
-    return table.c.type.like(escaped.replace("*", "%"), escape="\\")
+    if pattern.find("*") != len(pattern) - 1:
+        raise InvalidParamError(
+            f"Invalid type: {pattern[:60]}. The wildcard * stands only once, at the end: billing.*",
+            param="type",
+        )
+    return table.c.type.startswith(pattern[:-1], autoescape=True)
 
 
 def _list(call: Call) -> dict[str, Any]:
@@ -71,8 +80,11 @@ OPERATIONS = [
         summary="List events",
         returns="list:event",
         params={
-            "type": Text(description="One type; `*` stands for anything: `billing.*`."),
-            "types": Array(item=Text(), items_max=_TYPES_MAX),
+            "type": Text(
+                length_max=_TYPE_LENGTH_MAX,
+                description="One type, or the beginning of some and `*`: `billing.*`.",
+            ),
+            "types": Array(item=Text(length_max=_TYPE_LENGTH_MAX), items_max=_TYPES_MAX),
             "delivery_success": Boolean(description="Whether every endpoint has taken it."),
             **CREATED,
             **PAGING,
