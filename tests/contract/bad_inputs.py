@@ -244,7 +244,7 @@ _SINGLE = [
     Bad("adjust unknown", "POST", ADJUST, "event_name=requests&type=cancel&cancel[identifier]=x",
         param="cancel[identifier]", words="No meter event"),
     Bad("adjust without identifier", "POST", ADJUST, "event_name=requests&type=cancel",
-        param="cancel[identifier]"),
+        param="cancel"),
     Bad("adjust unknown meter", "POST", ADJUST,
         "event_name=nope&type=cancel&cancel[identifier]=x", param="event_name"),
     Bad("formula", "POST", METERS, METER.replace("=sum", "=max"),

@@ -58,6 +58,8 @@ def problems(value: object, annotation: object, path: str) -> Iterator[str]:
             yield f"{path}: {value!r} is none of {get_args(annotation)}"
     elif origin is list:
         yield from _list_problems(value, get_args(annotation)[0], path)
+    elif isinstance(origin, type) and issubclass(origin, StripeObject):
+        yield from _scalar_problems(value, dict, path)  # free keys, such as metadata
     elif isinstance(annotation, type) and issubclass(annotation, StripeObject):
         yield from object_problems(value, annotation, path)
     else:

@@ -81,7 +81,7 @@ class Story:
         return [
             stripe.Webhook.construct_event(r.body, r.signature, self.secret)
             for r in self._receiver.received
-            if r.path == f"/{self.name}"
+            if r.path.endswith(f"/{self.name}")
         ]
 
     def settled(self) -> list[stripe.Event]:

@@ -33,7 +33,7 @@ class Call:
 
     def __call__(self, method: str, path: str, **params: Any) -> dict[str, Any]:  # noqa: ANN401
         answer = self._client.raw_request(method, path.format_map(self.made), **params)
-        parsed: dict[str, Any] = json.loads(answer.data)
+        parsed: dict[str, Any] = json.loads(json.dumps(answer.data))
         return parsed
 
 
@@ -191,7 +191,9 @@ def all_objects(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "params", "kind"), CALLS, ids=[f"{c[0]} {c[1]}" for c in CALLS]
+    ("method", "path", "params", "kind"),
+    CALLS,
+    ids=[f"{n} {c[0]} {c[1]}" for n, c in enumerate(CALLS)],
 )
 def test_every_field_fits_the_sdk_types(
     made: Call, method: str, path: str, params: dict[str, Any], kind: str
