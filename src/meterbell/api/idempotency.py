@@ -8,11 +8,18 @@ from collections.abc import Callable
 
 import msgspec
 
-from meterbell.errors import IdempotencyInUseError, IdempotencyMismatchError, InvalidParamError
+from meterbell.api.errors import answer_to
+from meterbell.errors import (
+    IdempotencyInUseError,
+    IdempotencyMismatchError,
+    InvalidParamError,
+    RequestError,
+)
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import IdempotentReply
 from meterbell.store import tables
 from meterbell.wire.form import Form
+from meterbell.wire.json import encode_json
 
 KEY_LENGTH_MAX = 255
 _KEPT_MS = 24 * 3600 * 1000
@@ -81,8 +88,8 @@ def answer_once(
     digest: bytes,
     request_id: str,
     run: Callable[[], bytes],
-) -> tuple[bytes, IdempotentReply | None]:
-    """Run a request unless its key has an answer; return the body, and the stored answer if so.
+) -> tuple[IdempotentReply, bool]:
+    """Run a request unless its key has an answer; return the answer, and whether it was there.
 
     Args:
         transaction: The answer is stored in it, together with the effect.
@@ -91,46 +98,52 @@ def answer_once(
         request: Method and path.
         digest: Of the parameters.
         request_id: Of this request.
-        run: Does the work and returns the body.
+        run: Does the work and returns the body. An error that it raises, before it has changed
+            anything, is an answer like any other.
 
     Raises:
         IdempotencyMismatchError: The key was used for something else.
-        RequestError: Raised by `run`; nothing is stored then, and the key may be used again.
     """
     found = transaction.objects.find(
-        IdempotentReply,
-        _columns.livemode == livemode,
-        _columns.key == key,
-        _columns.created_ms > transaction.now_ms - _KEPT_MS,
-        limit=1,
+        IdempotentReply, _columns.livemode == livemode, _columns.key == key, limit=1
     )
-    if found:
+    oldest_ms = transaction.now_ms - _KEPT_MS
+    if found and found[0].created_ms > oldest_ms:
         _require_same(found[0], request=request, digest=digest)
-        return found[0].body, found[0]
-    body = run()
+        return found[0], True
+    _prune(transaction, oldest_ms, found)
+    status = 200
+    try:
+        body = run()
+    except RequestError as error:
+        answer, content = answer_to(error)
+        status, body = answer.status, encode_json(content)
+    reply = IdempotentReply(
+        livemode=livemode,
+        key=key,
+        request=request,
+        digest=digest,
+        request_id=request_id,
+        status=status,
+        body=body,
+        created_ms=transaction.now_ms,
+    )
+    transaction.objects.insert(reply)
+    return reply, False
+
+
+def _prune(transaction: Transaction, oldest_ms: int, also: list[IdempotentReply]) -> None:
+    """Remove a few answers that are too old, and `also` those."""
     old = transaction.objects.find(
         IdempotentReply,
-        _columns.created_ms <= transaction.now_ms - _KEPT_MS,
+        _columns.created_ms <= oldest_ms,
         order_by=_columns.created_ms,
         limit=_PRUNED_AT_ONCE,
     )
-    for reply in old:
+    for reply in [*old, *also]:
         transaction.objects.delete(
             IdempotentReply, _columns.livemode == reply.livemode, _columns.key == reply.key
         )
-    transaction.objects.insert(
-        IdempotentReply(
-            livemode=livemode,
-            key=key,
-            request=request,
-            digest=digest,
-            request_id=request_id,
-            status=200,
-            body=body,
-            created_ms=transaction.now_ms,
-        )
-    )
-    return body, None
 
 
 def _require_same(stored: IdempotentReply, *, request: str, digest: bytes) -> None:

@@ -203,7 +203,7 @@ class _Api:
         digest = idempotency.digest_params(form)
 
         def command(transaction: Transaction) -> Answer:
-            body, stored = idempotency.answer_once(
+            reply, is_replay = idempotency.answer_once(
                 transaction,
                 key=key,
                 livemode=call.livemode,
@@ -212,10 +212,12 @@ class _Api:
                 request_id=call.cause.request_id or "",
                 run=lambda: encode_json(write(call, transaction)),
             )
-            if stored is None:
-                return Answer(HTTPStatus.OK, body)
-            original = (b"original-request", stored.request_id.encode())
-            return Answer(stored.status, body, (_REPLAYED, original))
+            headers: list[tuple[bytes, bytes]] = []
+            if reply.status != HTTPStatus.OK:
+                headers.append((b"stripe-should-retry", b"false"))
+            if is_replay:
+                headers += [_REPLAYED, (b"original-request", reply.request_id.encode())]
+            return Answer(reply.status, reply.body, tuple(headers))
 
         self._in_flight.enter(key, livemode=call.livemode)
         # The work goes on if the client leaves, so the key stays taken until it has ended.
