@@ -299,7 +299,8 @@ def _read_texts(param: Texts, value: Form, at: str) -> dict[str, str]:
 def _read_metadata(value: Form, at: str) -> dict[str, str]:
     for key, item in value.items():
         if not isinstance(item, str):
-            raise InvalidParamError(f"Metadata values are texts: {at}[{key}] is not.", param=at)
+            inner = f"{at}[{key}]"
+            raise InvalidParamError(f"Metadata values are texts: {inner} is not.", param=inner)
         if not key or len(key) > METADATA_KEY_MAX:
             raise InvalidParamError(
                 f"Metadata keys have 1 to {METADATA_KEY_MAX} characters.", param=at
