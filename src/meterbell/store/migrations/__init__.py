@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
 _FOLDER = Path(__file__).parent
+_BUSY_MS = 5000
 
 
 def migrate(path: Path) -> None:
@@ -34,6 +35,7 @@ def is_current(path: Path) -> bool:
     if not path.exists():
         return False
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(_BUSY_MS)
     try:
         rows = list(connection.execute("SELECT version_num FROM alembic_version"))
     except apsw.SQLError:
