@@ -1,12 +1,12 @@
 """Declared parameters: one declaration decodes, checks, names what is at fault, and documents.
 
-`read_params` turns a form into Python values by the declarations of a route; `schema_of` turns the
-same declarations into OpenAPI. Messages and codes follow contract §1.7.
+`read_params` turns a form into Python values by the declarations of a route; `openapi.schema_of`
+turns the same declarations into JSON schemas. Messages and codes follow contract §1.7.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from meterbell.wire.form import Form
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
-_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LIST_ITEMS_MAX = 100
 _SHOWN_CHARACTERS = 40
@@ -51,8 +51,8 @@ class Text(Param):
 class Integer(Param):
     """A whole number in ASCII digits within 64 bits."""
 
-    minimum: int = _INT64_MIN
-    maximum: int = _INT64_MAX
+    minimum: int = INT64_MIN
+    maximum: int = INT64_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,15 +107,8 @@ class Range(Param):
 METADATA_KEYS_MAX = 50
 METADATA_KEY_MAX = 40
 METADATA_VALUE_MAX = 500
-_RANGE_FIELDS: dict[str, Param] = {name: Integer(minimum=0) for name in ("gt", "gte", "lt", "lte")}
+RANGE_FIELDS: dict[str, Param] = {name: Integer(minimum=0) for name in ("gt", "gte", "lt", "lte")}
 EXPAND = Array(item=Text(), description="Fields to embed as whole objects.")
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """The parameters of one route, in the order of the reference."""
-
-    fields: Mapping[str, Param] = field(default_factory=dict)
 
 
 def read_params(declared: Mapping[str, Param], form: Form) -> dict[str, Any]:
@@ -160,7 +153,7 @@ def _read(param: Param, value: str | Form, at: str) -> Any:  # noqa: ANN401
             return _read_nested(param, value, at)
         case Range():
             if isinstance(value, dict):
-                return _read_fields(_RANGE_FIELDS, value, at)
+                return _read_fields(RANGE_FIELDS, value, at)
             return _read_scalar(Integer(minimum=0), value, at)
         case _:
             if not isinstance(value, str):
@@ -217,7 +210,7 @@ def _read_text(param: Text, text: str, at: str) -> str:
 
 def _read_integer(param: Integer, text: str, at: str) -> int:
     # Length and digits first: int() takes other scripts, underscores and any length.
-    if not _INTEGER.fullmatch(text) or not _INT64_MIN <= int(text) <= _INT64_MAX:
+    if not _INTEGER.fullmatch(text) or not INT64_MIN <= int(text) <= INT64_MAX:
         raise InvalidParamError(
             f"Invalid integer: {_shown(text)}", param=at, code="parameter_invalid_integer"
         )

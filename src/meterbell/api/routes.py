@@ -90,7 +90,7 @@ class _Api:
             for _, operation in self._routes
             if "{" not in operation.path
         }
-        self._pages = reference_pages(OPERATIONS)
+        self._pages = reference_pages([*OPERATIONS, LISTEN])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

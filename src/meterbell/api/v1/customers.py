@@ -233,7 +233,7 @@ OPERATIONS = [
         method="GET",
         path="/v1/customers/{customer}",
         summary="Retrieve a customer",
-        returns="customer",
+        returns="customer_or_deleted",
         read=_retrieve,
     ),
     Operation(
