@@ -1,137 +1,145 @@
 """`meterbell keys`: create, list, roll, revoke. Works on the data folder, server running or not."""
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 
-from meterbell.cli.folder import create_key, open_objects
-from meterbell.cli.output import console, fail, print_json
+from meterbell.cli.connection import DATA_DEFAULT, DataOption, JsonOption
+from meterbell.cli.folder import read_test_key, replace_test_key
+from meterbell.cli.output import (
+    EXIT_USAGE,
+    CommandError,
+    examples,
+    print_json,
+    print_table,
+    print_text,
+    reported,
+    show_time,
+)
 from meterbell.clock import SystemClock
-from meterbell.errors import SettingsError
 from meterbell.ids import RandomIds
-from meterbell.records import ApiKey, Permission
-from meterbell.settings import Settings
-from meterbell.store import tables
-from meterbell.store.objects import Objects
+from meterbell.keys import digest_of
 
-app = typer.Typer(help="Create, list, roll and revoke API keys.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from meterbell.records import ApiKey
 
+app = typer.Typer(
+    help="Create, list, roll and revoke API keys in a data folder.", no_args_is_help=True
+)
+
+DATABASE_NAME = "meterbell.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _EXPIRE_MAX = 7 * 86400
-_columns = tables.api_key.c
+_KEPT = "[dim]Keep it now: it is not shown again.[/]"
 
-DataOption = Annotated[str, typer.Option(help="The server's data folder.", envvar="METERBELL_DATA")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-_DATA = Settings().data
-
-
-def _status(key: ApiKey, now: int) -> str:
-    if key.revoked_at is not None:
-        return "revoked"
-    if key.expires_at is not None:
-        return "expired" if key.expires_at <= now else "expiring"
-    return "active"
+KeyArgument = Annotated[
+    str, typer.Argument(metavar="KEY", help="The key's id, or its last four characters.")
+]
 
 
-def _show(key: ApiKey, now: int, text: str | None = None) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "id": key.id,
-        "mode": "live" if key.livemode else "test",
-        "permission": key.permission,
-        "name": key.name,
-        "last4": key.last4,
-        "status": _status(key, now),
-        "created": key.created,
-        "expires_at": key.expires_at,
-    }
-    return shown if text is None else {**shown, "key": text}
-
-
-def _find(objects: Objects, key_id: str) -> ApiKey:
-    """Return a key by its id, or by its last four characters if they name one."""
-    found = objects.find(ApiKey, (_columns.id == key_id) | (_columns.last4 == key_id))
-    if len(found) != 1:
-        raise SettingsError(f"No single key is called {key_id}. `meterbell keys list` shows all.")
-    return found[0]
-
-
-def _require_active(key: ApiKey, now: int) -> None:
-    if _status(key, now) != "active":
-        raise SettingsError(f"Key {key.id} is {_status(key, now)}; create a new one.")
-
-
-@app.command(epilog="Example: meterbell keys create --live --permission ingest --name collector")
+@app.command(
+    epilog=examples(
+        "meterbell keys create --name laptop",
+        "meterbell keys create --mode live --permission ingest --name collector",
+    )
+)
 def create(
     *,
-    data: DataOption = _DATA,
-    live: Annotated[bool, typer.Option("--live", help="For live mode.")] = False,
+    mode: Annotated[Literal["test", "live"], typer.Option(help="Mode the key is for.")] = "test",
     permission: Annotated[
-        str, typer.Option(help="all, read (retrieve and list) or ingest (report usage).")
+        Literal["all", "read", "ingest"],
+        typer.Option(help="Everything, retrieve and list only, or report usage only."),
     ] = "all",
-    name: Annotated[str, typer.Option(help="What it is for.")] = "",
+    name: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    data: DataOption = DATA_DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Create a key and show it, this once."""
-    if permission not in ("all", "read", "ingest"):
-        fail("--permission is all, read or ingest.", status=2)
-    granted: Permission = permission  # type: ignore[assignment]
-    try:
-        with open_objects(Path(data) / Settings().database.name) as objects:
+    with reported():
+        from meterbell.cli.database import create_key, open_objects  # noqa: PLC0415
+
+        with open_objects(Path(data) / DATABASE_NAME) as objects:
             made = create_key(
-                objects, SystemClock(), RandomIds(), livemode=live, permission=granted, name=name
+                objects,
+                SystemClock(),
+                RandomIds(),
+                livemode=mode == "live",
+                permission=permission,
+                name=name,
             )
-    except SettingsError as error:
-        fail(str(error))
-    if as_json:
-        print_json(_show(made.record, made.record.created, made.text))
-    else:
-        console.print(f"{made.text}", soft_wrap=True)
-        console.print("[dim]Keep it now: it is not shown again.[/]")
+        if as_json:
+            print_json(_show(made.record, made.text))
+        else:
+            print_text(f"{made.text}\n{_KEPT}")
 
 
-@app.command("list", epilog="Example: meterbell keys list --json")
-def list_keys(*, data: DataOption = _DATA, as_json: JsonOption = False) -> None:
-    """List keys: what they may do, how they end, whether they work."""
-    now = SystemClock().now_ms() // 1000
-    try:
-        with open_objects(Path(data) / Settings().database.name) as objects:
-            keys = objects.find(ApiKey)
-    except SettingsError as error:
-        fail(str(error))
-    if as_json:
-        print_json([_show(key, now) for key in keys])
-        return
-    table = Table("id", "mode", "permission", "ends in", "status", "created", "name", box=None)
-    for key in keys:
-        created = datetime.fromtimestamp(key.created, UTC).strftime("%Y-%m-%d %H:%M")
-        mode = "[bold red]live[/]" if key.livemode else "test"
-        status = _status(key, now)
-        table.add_row(key.id, mode, key.permission, key.last4, status, created, key.name)
-    console.print(table)
+@app.command("list", epilog=examples("meterbell keys list", "meterbell keys list --json"))
+def list_keys(*, data: DataOption = DATA_DEFAULT, as_json: JsonOption = False) -> None:
+    """List keys: what they may do, their last characters, whether they work."""
+    with reported():
+        from meterbell.cli.database import open_objects  # noqa: PLC0415
+        from meterbell.records import ApiKey  # noqa: PLC0415
+
+        with open_objects(Path(data) / DATABASE_NAME) as objects:
+            shown = [_show(key) for key in objects.find(ApiKey)]
+        if as_json:
+            print_json(shown)
+            return
+        print_table(
+            ("id", "mode", "permission", "ends in", "status", "created (UTC)", "name"),
+            (
+                (
+                    key["id"],
+                    key["mode"],
+                    key["permission"],
+                    key["last4"],
+                    key["status"],
+                    show_time(key["created"]),
+                    key["name"],
+                )
+                for key in shown
+            ),
+            empty="No keys yet. `meterbell keys create` makes one.",
+        )
 
 
-@app.command(epilog="Example: meterbell keys roll mk_… --expire-in 24h")
+@app.command(
+    epilog=examples(
+        "meterbell keys roll mk_4sUqcz0N", "meterbell keys roll Ab3d --expire-in 0   # at once"
+    )
+)
 def roll(
-    key_id: Annotated[str, typer.Argument(help="The key's id, or its last four characters.")],
+    key: KeyArgument,
     *,
-    data: DataOption = _DATA,
     expire_in: Annotated[
         str, typer.Option(help="How long the old key goes on working: 0, 30m, 24h, 7d.")
     ] = "24h",
+    data: DataOption = DATA_DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace a key: a new one like it, and an end for the old one."""
-    clock = SystemClock()
-    now = clock.now_ms() // 1000
-    seconds = _seconds(expire_in)
-    try:
-        with open_objects(Path(data) / Settings().database.name) as objects:
-            old = _find(objects, key_id)
-            _require_active(old, now)
+    """Replace a key: make one like it, and give the old one an end."""
+    with reported():
+        from meterbell.cli.database import (  # noqa: PLC0415
+            change_key,
+            create_key,
+            find_key,
+            key_status,
+            open_objects,
+        )
+
+        clock = SystemClock()
+        now = clock.now_ms() // 1000
+        ends_at = now + parse_seconds(expire_in)
+        with open_objects(Path(data) / DATABASE_NAME) as objects:
+            old = find_key(objects, key)
+            status = key_status(old, now)
+            if status != "active":
+                raise CommandError(
+                    f"Key {old.id} is {status}, so it can't be rolled. `meterbell keys create` "
+                    "makes a new one."
+                )
             made = create_key(
                 objects,
                 clock,
@@ -140,44 +148,72 @@ def roll(
                 permission=old.permission,
                 name=old.name,
             )
-            objects.update(ApiKey, _columns.id == old.id, expires_at=now + seconds)
-    except SettingsError as error:
-        fail(str(error))
-    if as_json:
-        print_json(_show(made.record, now, made.text))
-    else:
-        console.print(made.text, soft_wrap=True)
-        console.print(
-            f"[dim]Keep it now: it is not shown again. The old one ends in {expire_in}.[/]"
-        )
+            change_key(objects, old, expires_at=ends_at)
+        _follow(Path(data), old, made.text)
+        if as_json:
+            print_json(_show(made.record, made.text))
+        else:
+            end = f"{show_time(ends_at)} UTC" if ends_at > now else "now"
+            print_text(f"{made.text}\n{_KEPT}\nThe old one, {old.id}, ends {end}.")
 
 
-@app.command(epilog="Example: meterbell keys revoke mk_…")
+@app.command(epilog=examples("meterbell keys revoke mk_4sUqcz0N"))
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="The key's id, or its last four characters.")],
+    key: KeyArgument,
     *,
-    data: DataOption = _DATA,
+    data: DataOption = DATA_DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """End a key now; a running server refuses it within a second."""
-    now = SystemClock().now_ms() // 1000
-    try:
-        with open_objects(Path(data) / Settings().database.name) as objects:
-            key = _find(objects, key_id)
-            objects.update(ApiKey, _columns.id == key.id, revoked_at=now)
-            after = objects.find(ApiKey, _columns.id == key.id)[0]
-    except SettingsError as error:
-        fail(str(error))
-    if as_json:
-        print_json(_show(after, now))
-    else:
-        console.print(f"Revoked {key.id} (…{key.last4}).")
+    with reported():
+        from meterbell.cli.database import change_key, find_key, open_objects  # noqa: PLC0415
+
+        with open_objects(Path(data) / DATABASE_NAME) as objects:
+            found = find_key(objects, key)
+            if found.revoked_at is None:
+                found = change_key(objects, found, revoked_at=SystemClock().now_ms() // 1000)
+        _follow(Path(data), found, None)
+        if as_json:
+            print_json(_show(found))
+        else:
+            print_text(f"Revoked {found.id} (…{found.last4}).")
 
 
-def _seconds(text: str) -> int:
-    """Return a duration such as `24h` in seconds."""
-    match = re.fullmatch(r"([0-9]{1,6})([smhd]?)", text)
+def parse_seconds(text: str) -> int:
+    """Return a duration such as `24h` in seconds, at most 7 days.
+
+    Raises:
+        CommandError: `text` is not such a duration.
+    """
+    match = re.fullmatch(r"([0-9]{1,6})([smhd]?)", text, re.ASCII)
     seconds = int(match[1]) * _UNITS[match[2] or "s"] if match else _EXPIRE_MAX + 1
     if seconds > _EXPIRE_MAX:
-        fail("--expire-in is a number with s, m, h or d, at most 7d: 0, 30m, 24h.", status=2)
+        raise CommandError(
+            f"--expire-in {text} is no duration up to 7 days. Give a number with s, m, h or d, "
+            "such as 0, 30m, 24h or 7d.",
+            status=EXIT_USAGE,
+        )
     return seconds
+
+
+def _show(key: "ApiKey", text: str | None = None) -> dict[str, Any]:
+    from meterbell.cli.database import key_status  # noqa: PLC0415
+
+    shown: dict[str, Any] = {
+        "id": key.id,
+        "mode": "live" if key.livemode else "test",
+        "permission": key.permission,
+        "name": key.name,
+        "last4": key.last4,
+        "status": key_status(key, SystemClock().now_ms() // 1000),
+        "created": key.created,
+        "expires_at": key.expires_at,
+    }
+    return shown if text is None else {**shown, "key": text}
+
+
+def _follow(folder: Path, old: "ApiKey", new: str | None) -> None:
+    """Keep the local copy of the test key in step."""
+    local = read_test_key(folder)
+    if local is not None and digest_of(local) == old.digest:
+        replace_test_key(folder, old=local, new=new)

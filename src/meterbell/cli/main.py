@@ -1,11 +1,16 @@
-"""The command tree."""
+"""The command tree. What a command needs is imported when it runs, so that help comes at once."""
 
+import os
+import sys
 from typing import Annotated
 
 import typer
 
 from meterbell import __version__
 from meterbell.cli import keys, serve
+from meterbell.cli.output import turn_colors_off
+
+_NO_COLOR = "--no-color"
 
 app = typer.Typer(
     name="meterbell",
@@ -34,11 +39,30 @@ def _root(
             "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
         ),
     ] = False,
+    no_color: Annotated[
+        bool, typer.Option(_NO_COLOR, help="Print without colors, as NO_COLOR=1 does.")
+    ] = False,
 ) -> None:
     """Usage metering and usage alerts, wire-compatible with Stripe Billing."""
     del version
+    if no_color:
+        turn_colors_off()
 
 
 def main() -> None:
     """Run the command that the arguments name."""
-    app()
+    own, dashes, rest = _split(sys.argv[1:])
+    if _NO_COLOR in own:
+        # It may stand anywhere, also after the command's name.
+        os.environ["NO_COLOR"] = "1"
+        turn_colors_off()
+        own = [argument for argument in own if argument != _NO_COLOR]
+    app([*own, *dashes, *rest])
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Return the arguments before `--`, that itself, and those after it."""
+    if "--" not in arguments:
+        return arguments, [], []
+    place = arguments.index("--")
+    return arguments[:place], ["--"], arguments[place + 1 :]

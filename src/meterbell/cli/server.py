@@ -1,0 +1,248 @@
+"""One server process: make what is missing, run, drain, stop."""
+
+import asyncio
+import gc
+import ipaddress
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from rich.markup import escape
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import override
+
+from meterbell.api.routes import LISTEN
+from meterbell.app import Application, locked
+from meterbell.cli.database import create_key, open_objects
+from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE, write_private
+from meterbell.cli.http_limits import LimitedHttp
+from meterbell.cli.output import print_text
+from meterbell.clock import SystemClock
+from meterbell.errors import SettingsError
+from meterbell.ids import RandomIds
+from meterbell.keys import mode_of
+from meterbell.logs import configure_logs
+from meterbell.records import ApiKey
+from meterbell.settings import Settings
+from meterbell.store.migrations import migrate
+
+_GC_THRESHOLD = 100_000
+_SWITCH_SECONDS = 0.0005
+_KEEP_ALIVE_SECONDS = 75
+_DRAIN_SECONDS = 10
+_BACKLOG = 2048
+_STOPPING = b'{"error":{"type":"api_error","message":"The server is stopping; ask again."}}'
+
+
+def run(settings: Settings) -> int:
+    """Run a server until it is asked to stop; return the exit status.
+
+    Raises:
+        SettingsError: It can't start as it was asked to.
+    """
+    if settings.test_key is not None and mode_of(settings.test_key) is not False:
+        raise SettingsError("--test-key must begin with sk_test_ and go on, such as sk_test_ci.")
+    configure_logs(settings.log_level)
+    # The port first: keys are made, and shown, only by a server that can run.
+    listener = _listen(settings)
+    with locked(settings.folder):
+        migrate(settings.database)
+        settings.database.chmod(0o600)
+    url = _url(listener)
+    server_file = settings.folder / SERVER_FILE
+    is_announced = False
+
+    def announce() -> None:
+        nonlocal is_announced
+        keys = [] if settings.test_key is not None else _first_keys(settings)
+        facts = {"url": url, "pid": os.getpid()}
+        if settings.test_key is not None:
+            facts["test_key"] = settings.test_key
+        is_announced = True
+        write_private(server_file, json.dumps(facts))
+        _welcome(url, keys, settings)
+        # Collections of everything that lives for long would stall commits now and then.
+        gc.collect()
+        gc.freeze()
+
+    gc.set_threshold(_GC_THRESHOLD)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    application = Application(settings, on_failure=lambda: server.stop_failed())  # noqa: PLW0108 - made below
+    waiting = _LongPolls(application)
+    server = _Server(
+        uvicorn.Config(
+            waiting,
+            loop="uvloop",
+            http=LimitedHttp,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+            backlog=_BACKLOG,
+        ),
+        on_ready=announce,
+        on_stop=waiting.stop,
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Uvicorn drains, and then raises the signal again for whoever handled it before.
+        signal.signal(number, lambda _number, _frame: None)
+    try:
+        server.run(sockets=[listener])
+    finally:
+        if is_announced:
+            server_file.unlink(missing_ok=True)
+    return 1 if application.failed or not is_announced else 0
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn that says when it is ready, and can be stopped by a failed store."""
+
+    def __init__(
+        self, config: uvicorn.Config, *, on_ready: Callable[[], None], on_stop: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._on_stop = on_stop
+
+    @override
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
+
+    def stop_failed(self) -> None:
+        """End at once after a failure of the store."""
+        self.should_exit = True
+        self.force_exit = True
+
+
+class _LongPolls:
+    """The application; a server that stops does not wait for those who wait for events."""
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+        self._waiting: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """Answer everybody who waits, now."""
+        self._is_stopping = True
+        for work in self._waiting:
+            work.cancel()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] != LISTEN.path:
+            await self._application(scope, receive, send)
+            return
+        is_answered = False
+
+        async def watched_send(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        async def answer() -> None:
+            await self._application(scope, receive, watched_send)
+
+        work = asyncio.create_task(answer())
+        self._waiting.add(work)
+        try:
+            await work
+        except asyncio.CancelledError:
+            if not self._is_stopping or is_answered:
+                work.cancel()
+                raise
+            await _send_stopping(send)
+        finally:
+            self._waiting.discard(work)
+
+
+async def _send_stopping(send: Send) -> None:
+    headers = [(b"content-type", b"application/json"), (b"stripe-should-retry", b"true")]
+    headers.append((b"content-length", str(len(_STOPPING)).encode()))
+    await send({"type": "http.response.start", "status": 503, "headers": headers})
+    await send({"type": "http.response.body", "body": _STOPPING})
+
+
+def _first_keys(settings: Settings) -> list[str]:
+    """Return the keys of a first start, test and live; none on later starts."""
+    with open_objects(settings.database) as objects:
+        if objects.count(ApiKey):
+            return []
+        clock, ids = SystemClock(), RandomIds()
+        made = [
+            create_key(objects, clock, ids, livemode=livemode, permission="all", name="first start")
+            for livemode in (False, True)
+        ]
+    # Commands on this machine use it, so that nobody has to paste a key to try things out.
+    write_private(settings.folder / TEST_KEY_FILE, made[0].text + "\n")
+    return [key.text for key in made]
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"Can't listen on {settings.host}:{settings.port}: {error.strerror or error}. Choose "
+            "another address with --host and --port; --port 0 lets the system choose."
+        ) from error
+    return listener
+
+
+def _url(listener: socket.socket) -> str:
+    """Return the address at which this machine reaches a server."""
+    host, port = listener.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _welcome(url: str, keys: list[str], settings: Settings) -> None:
+    """Print where the server is, and after a first start how to go on."""
+    folder = escape(str(Path(settings.data).resolve()))
+    print_text(f"[bold green]meterbell[/] is ready at [bold]{url}[/]  [dim]data in {folder}[/]")
+    if not keys:
+        return
+    test, live = keys
+    option = "" if settings.data == Settings().data else f" --data {escape(settings.data)}"
+    print_text(f"""
+[bold]Your keys[/], shown this once:
+  test  [bold]{test}[/]
+  live  [bold]{live}[/]
+
+[bold]Report usage with curl[/]
+  curl {url}/v1/customers -u {test}: -d id=cus_1
+  curl {url}/v1/billing/meters -u {test}: -d display_name=Requests -d event_name=requests \\
+       -d "default_aggregation\\[formula]=sum"
+  curl {url}/v1/billing/meter_events -u {test}: -d event_name=requests \\
+       -d "payload\\[stripe_customer_id]=cus_1" -d "payload\\[value]=5"
+
+[bold]or with the official SDK[/]
+  import stripe
+  client = stripe.StripeClient("{test}",
+      base_addresses=dict.fromkeys(("api", "connect", "files", "meter_events"), "{url}"))
+  client.v1.billing.meter_events.create({{"event_name": "requests",
+      "payload": {{"stripe_customer_id": "cus_1", "value": "5"}}}})
+
+[bold]Watch webhooks[/]        meterbell listen{option} --forward-to localhost:3000/webhook
+[bold]See the whole story[/]   meterbell demo
+[bold]Reference[/]             {url}/docs
+""")
