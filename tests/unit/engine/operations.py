@@ -181,7 +181,10 @@ worlds = st.builds(
 
 @st.composite
 def _changes_around_a_crossing(draw: st.DrawFn) -> list[Operation]:
-    """Return an alert that is off while usage passes its threshold, and on again later."""
+    """Return an alert that is off while usage passes its threshold, and on again later.
+
+    In half of them it had triggered before, so that it must not again.
+    """
     meter, customer = draw(_meters), draw(st.sampled_from(["cus_a", "cus_b"]))
     create = replace(draw(_creates), meter=meter, evaluate=False)
     rise = Report(meter, customer, str(create.gte + draw(st.sampled_from([0, 1]))), 0)
@@ -189,6 +192,7 @@ def _changes_around_a_crossing(draw: st.DrawFn) -> list[Operation]:
     return [
         *draw(st.lists(_reports, max_size=2)),
         create,
+        *draw(st.sampled_from([[], [rise]])),
         SetStatus(0, "inactive"),
         rise,
         *draw(st.lists(_cancels | _reports, max_size=1)),
