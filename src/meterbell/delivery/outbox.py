@@ -5,27 +5,44 @@ Writes go through the commit queue like everything else.
 
 from collections.abc import Sequence
 
+import structlog
 from sqlalchemy import ColumnElement
 
 from meterbell.clock import Clock
-from meterbell.delivery.schedule import is_too_old, next_attempt_at_ms, parse_retry_after
+from meterbell.delivery.schedule import (
+    JITTER_MAX,
+    next_attempt_at_ms,
+    oldest_kept_ms,
+    parse_retry_after,
+)
 from meterbell.delivery.sender import Outcome
-from meterbell.errors import StoreUnavailableError
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Attempt, Delivery, Event, WebhookEndpoint
+from meterbell.records import Attempt, Delivery, DeliveryStatus, Event, WebhookEndpoint
 from meterbell.store import tables
 from meterbell.store.base import Store
 
 _GONE = 410
+_GIVE_UP_MAX = 1000
 _delivery = tables.delivery.c
+_endpoint = tables.webhook_endpoint.c
+
+logger = structlog.get_logger(__name__)
 
 
 class Outbox:
     """The deliveries that are not done."""
 
     def __init__(self, store: Store, committer: Committer, clock: Clock, ids: IdSource) -> None:
+        """Prepare.
+
+        Args:
+            store: Where deliveries are read.
+            committer: Where they are changed.
+            clock: The present.
+            ids: Where the jitter of retries comes from.
+        """
         self._store = store
         self._committer = committer
         self._clock = clock
@@ -41,17 +58,12 @@ class Outbox:
 
     def endpoint(self, endpoint_id: str) -> WebhookEndpoint | None:
         """Return an endpoint as it is now, or None if it was deleted."""
-        found = self._store.reader.find(
-            WebhookEndpoint, tables.webhook_endpoint.c.id == endpoint_id, limit=1
-        )
+        found = self._store.reader.find(WebhookEndpoint, _endpoint.id == endpoint_id, limit=1)
         return found[0] if found else None
 
-    def event(self, delivery: Delivery) -> Event:
-        """Return the event to deliver."""
-        event = self._store.reader.get(Event, delivery.event, livemode=delivery.livemode)
-        if event is None:
-            raise StoreUnavailableError(f"event {delivery.event} is not there")
-        return event
+    def event(self, delivery: Delivery) -> Event | None:
+        """Return the event to deliver, or None if it is not there."""
+        return self._store.reader.get(Event, delivery.event, livemode=delivery.livemode)
 
     def due(self, endpoint_id: str, *, now_ms: int, limit: int) -> list[Delivery]:
         """Return deliveries whose next attempt is due, longest overdue first."""
@@ -68,35 +80,38 @@ class Outbox:
         return self._store.reader.next_due_ms(endpoint_id, after_ms=after_ms)
 
     async def record(
-        self, endpoint: WebhookEndpoint, delivery: Delivery, outcome: Outcome, *, started_at_ms: int
-    ) -> None:
-        """Store an attempt and what follows from it."""
-        now_ms = self._clock.now_ms()
+        self,
+        endpoint: WebhookEndpoint,
+        delivery: Delivery,
+        outcome: Outcome,
+        *,
+        started_at_ms: int,
+        ended_at_ms: int,
+    ) -> int | None:
+        """Store an attempt and what follows from it; return when the next one is due, if one is.
+
+        Raises:
+            OverloadedError: Nothing was stored: the commit queue is full.
+            StoreUnavailableError: It is not known to be stored.
+        """
         attempts = delivery.attempts + 1
+        next_at = self._next_attempt_at(delivery, attempts, outcome, now_ms=ended_at_ms)
+        status: DeliveryStatus = "failed" if next_at is None else "pending"
+        if outcome.succeeded:
+            status = "succeeded"
         attempt = Attempt(
             delivery=delivery.number,
             attempt=attempts,
             started_at_ms=started_at_ms,
-            duration_ms=max(now_ms - started_at_ms, 0),
+            duration_ms=max(ended_at_ms - started_at_ms, 0),
             outcome=outcome.text,
             status_code=outcome.status_code,
             response=outcome.response,
         )
-        next_at = None
-        if not outcome.succeeded:
-            next_at = next_attempt_at_ms(
-                livemode=delivery.livemode,
-                attempts=attempts,
-                created_ms=delivery.created_ms,
-                now_ms=now_ms,
-                jitter=self._ids.number(below=1001),
-                retry_after_ms=parse_retry_after(outcome.retry_after, now_ms=now_ms),
-            )
-        status = "succeeded" if outcome.succeeded else "failed" if next_at is None else "pending"
 
-        def command(transaction: Transaction) -> None:
+        def command(transaction: Transaction) -> int | None:
             transaction.objects.insert(attempt)
-            transaction.objects.update(
+            is_open = transaction.objects.update(
                 Delivery,
                 *_open(delivery.number),
                 status=status,
@@ -104,31 +119,39 @@ class Outbox:
                 next_attempt_at_ms=next_at,
             )
             if outcome.status_code == _GONE:
+                # A new address may have been given meanwhile, which is not gone.
                 transaction.objects.update(
                     WebhookEndpoint,
-                    tables.webhook_endpoint.c.id == endpoint.id,
+                    _endpoint.id == endpoint.id,
+                    _endpoint.url == endpoint.url,
                     status="disabled",
                 )
+                transaction.forget_endpoints()
+            return next_at if is_open else None
 
-        await self._committer.execute(command)
-
-    async def park(self, delivery: Delivery) -> None:
-        """Fail a delivery that can't be attempted at all, so that the others go on."""
-
-        def command(transaction: Transaction) -> None:
-            transaction.objects.update(
-                Delivery, *_open(delivery.number), status="failed", next_attempt_at_ms=None
-            )
-
-        await self._committer.execute(command)
+        recorded = await self._committer.execute(command)
+        if outcome.status_code == _GONE:
+            logger.warning("endpoint is gone, disabled", endpoint=endpoint.id)
+        return recorded
 
     async def give_up_old(self, endpoint: WebhookEndpoint) -> None:
-        """Fail what waited too long for a disabled endpoint to be enabled again."""
-        now_ms = self._clock.now_ms()
+        """Fail what waited too long for a disabled endpoint to be enabled again.
+
+        Raises:
+            OverloadedError: Nothing was changed: the commit queue is full.
+            StoreUnavailableError: It is not known to be changed.
+        """
+        oldest = oldest_kept_ms(livemode=endpoint.livemode, now_ms=self._clock.now_ms())
         old = [
             delivery.number
-            for delivery in self.due(endpoint.id, now_ms=now_ms, limit=1000)
-            if is_too_old(livemode=delivery.livemode, created_ms=delivery.created_ms, now_ms=now_ms)
+            for delivery in self._store.reader.find(
+                Delivery,
+                _delivery.endpoint == endpoint.id,
+                _delivery.next_attempt_at_ms.is_not(None),
+                _delivery.created_ms < oldest,
+                order_by=_delivery.next_attempt_at_ms,
+                limit=_GIVE_UP_MAX,
+            )
         ]
         if old:
 
@@ -142,6 +165,20 @@ class Outbox:
                 )
 
             await self._committer.execute(command)
+
+    def _next_attempt_at(
+        self, delivery: Delivery, attempts: int, outcome: Outcome, *, now_ms: int
+    ) -> int | None:
+        if outcome.succeeded or outcome.is_final:
+            return None
+        return next_attempt_at_ms(
+            livemode=delivery.livemode,
+            attempts=attempts,
+            created_ms=delivery.created_ms,
+            now_ms=now_ms,
+            jitter=self._ids.number(below=JITTER_MAX + 1),
+            retry_after_ms=parse_retry_after(outcome.retry_after, now_ms=now_ms),
+        )
 
 
 def _open(number: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -26,9 +26,13 @@ _LIVE_DELAYS_MS = (
 )
 _TEST_DELAYS_MS = (10 * _SECOND_MS, 10 * _MINUTE_MS, 3 * _HOUR_MS)
 _LIVE_WINDOW_MS = 72 * _HOUR_MS
-_JITTER = 5
+_TEST_WINDOW_MS = 4 * _HOUR_MS
+_JITTER_PARTS = 5
 _RETRY_AFTER_MAX_MS = 24 * _HOUR_MS
 _RETRY_AFTER_DIGITS_MAX = 9
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+JITTER_MAX = 1000
 
 
 def next_attempt_at_ms(
@@ -42,30 +46,31 @@ def next_attempt_at_ms(
 ) -> int | None:
     """Return when to try again, or None to give up.
 
+    An endpoint may ask for a later attempt than the schedule's, up to the end of the window.
+
     Args:
         livemode: Which of the two schedules applies.
         attempts: How many attempts were made, the failed one included; at least 1.
         created_ms: When the delivery was made.
         now_ms: The present.
-        jitter: From 0 to 1000, at random: where in the spread the delay lies.
+        jitter: From 0 to `JITTER_MAX`, at random: where in the spread the delay lies.
         retry_after_ms: What the endpoint asked for, from `parse_retry_after`.
     """
     delays = _LIVE_DELAYS_MS if livemode else _TEST_DELAYS_MS
     if not livemode and attempts > len(delays):
         return None
     delay = delays[min(attempts, len(delays)) - 1]
-    spread = delay // _JITTER
-    delay += 2 * spread * jitter // 1000 - spread
-    due = now_ms + max(delay, retry_after_ms or 0)
-    if livemode and due > created_ms + _LIVE_WINDOW_MS:
+    spread = delay // _JITTER_PARTS
+    due = now_ms + delay - spread + 2 * spread * jitter // JITTER_MAX
+    end = created_ms + _window_ms(livemode=livemode)
+    if livemode and due > end:
         return None
-    return due
+    return max(due, min(now_ms + (retry_after_ms or 0), end))
 
 
-def is_too_old(*, livemode: bool, created_ms: int, now_ms: int) -> bool:
-    """Return whether a delivery that could not be attempted, its endpoint disabled, is given up."""
-    window = _LIVE_WINDOW_MS if livemode else sum(_TEST_DELAYS_MS)
-    return now_ms > created_ms + window
+def oldest_kept_ms(*, livemode: bool, now_ms: int) -> int:
+    """Return since when a delivery must exist to be kept for a disabled endpoint."""
+    return now_ms - _window_ms(livemode=livemode)
 
 
 def parse_retry_after(header: str | None, *, now_ms: int) -> int | None:
@@ -86,8 +91,11 @@ def parse_retry_after(header: str | None, *, now_ms: int) -> int | None:
         at = parsedate_to_datetime(text)
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
-        epoch = datetime(1970, 1, 1, tzinfo=UTC)
-        wait = int((at - epoch).total_seconds()) * _SECOND_MS - now_ms
+        wait = int((at - _EPOCH).total_seconds()) * _SECOND_MS - now_ms
     except (ValueError, OverflowError, TypeError, IndexError):
         return None
     return min(max(wait, 0), _RETRY_AFTER_MAX_MS)
+
+
+def _window_ms(*, livemode: bool) -> int:
+    return _LIVE_WINDOW_MS if livemode else _TEST_WINDOW_MS

@@ -1,32 +1,41 @@
 """One attempt: a signed POST, and what came of it.
 
 One deadline covers everything from the name lookup to the answer's last byte. Redirects are not
-followed, answers are not unpacked, cookies are not kept, and no more is read than is kept twice.
+followed, answers are not unpacked, cookies are not kept, proxies of the environment are not used.
 """
 
 import asyncio
+import errno
 import ssl
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import aiohttp
+import structlog
 
 from meterbell import __version__
+from meterbell.delivery.lookup import ThreadResolver
 
 READ_BYTES_MAX = 128 * 1024
 KEPT_BYTES_MAX = 64 * 1024
-_HEADER_BYTES_MAX = 32 * 1024
+_HEADER_BYTES_MAX = 8 * 1024
+_HEADERS_MAX = 100
 _USER_AGENT = f"meterbell/{__version__} (webhooks)"
-_REDIRECT, _CLIENT_ERROR = 300, 400
+_SUCCESS, _REDIRECT, _CLIENT_ERROR = 200, 300, 400
 _LAST_SECONDS = 0.05
+_FINAL = frozenset({"bad_url", "event_missing", "not_sendable"})
+
+logger = structlog.get_logger(__name__)
 
 
 class Outcome(NamedTuple):
     """What came of an attempt.
 
     Attributes:
-        text: `succeeded`, or what went wrong: `status_500`, `redirect`, `timeout`, `dns_error`,
-            `connection_failed`, `tls_error`, `bad_url`, `bad_answer`.
+        text: `succeeded`, or what went wrong. An answer came: `status_500`, `redirect`. None came:
+            `timeout`, `dns_error`, `connection_refused`, `connection_closed`, `connection_failed`,
+            `tls_error`, `bad_answer`. None was asked for: `bad_url`, `event_missing`,
+            `event_unreadable`, `not_sendable`, `internal_error`.
         status_code: Of the answer, if one came.
         retry_after: The answer's `Retry-After` header.
         response: The first 64 KiB of the answer's body.
@@ -42,6 +51,11 @@ class Outcome(NamedTuple):
         """Whether the endpoint took the event."""
         return self.text == "succeeded"
 
+    @property
+    def is_final(self) -> bool:
+        """Whether another attempt would end in the same way, whatever the endpoint does."""
+        return self.text in _FINAL
+
 
 class Sender:
     """Makes attempts; an async context manager that owns the connections."""
@@ -56,16 +70,15 @@ class Sender:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
-        # A fresh connection each time: one that the other side has closed meanwhile would look
-        # like a failed attempt, and the event would wait for its retry.
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True),
+            connector=_connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None),
             max_line_size=_HEADER_BYTES_MAX,
             max_field_size=_HEADER_BYTES_MAX,
+            max_headers=_HEADERS_MAX,
         )
         return self
 
@@ -84,8 +97,11 @@ class Sender:
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._post(url, body, signature, deadline)
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             return Outcome(_name(error))
+        except Exception:
+            logger.exception("attempt failed unexpectedly")
+            return Outcome("internal_error")
 
     async def _post(self, url: str, body: bytes, signature: str, deadline: float) -> Outcome:
         assert self._session is not None
@@ -96,13 +112,24 @@ class Sender:
             "Stripe-Signature": signature,
             "User-Agent": _USER_AGENT,
         }
-        async with self._session.post(
-            url, data=body, headers=headers, allow_redirects=False
-        ) as answer:
+        answer = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        try:
             kept = await _read(answer, deadline)
-            return Outcome(
-                _judge(answer.status), answer.status, answer.headers.get("Retry-After"), kept
-            )
+        finally:
+            # At once: an endpoint may have answered without reading the whole event.
+            answer.close()
+        return Outcome(
+            _judge(answer.status), answer.status, answer.headers.get("Retry-After"), kept
+        )
+
+
+def _connector() -> aiohttp.TCPConnector:
+    """Return what makes connections; lanes bound how many.
+
+    Each attempt has a fresh one: one that the other side has closed meanwhile would look like a
+    failed attempt, and the event would wait for its retry.
+    """
+    return aiohttp.TCPConnector(limit=0, force_close=True, resolver=ThreadResolver())
 
 
 _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
@@ -111,20 +138,28 @@ _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), "bad_url"),
     ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "bad_answer"),
     ((TimeoutError,), "timeout"),
+    ((aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError), "connection_closed"),
     ((aiohttp.ClientError, OSError), "connection_failed"),
-    ((ValueError,), "bad_url"),
 )
+_ERROR_NUMBERS = {
+    errno.ECONNREFUSED: "connection_refused",
+    errno.ECONNRESET: "connection_closed",
+    errno.EPIPE: "connection_closed",
+}
 
 
 def _name(error: Exception) -> str:
     """Return the outcome that an error stands for; the first line that fits."""
-    return next(name for types, name in _NAMES if isinstance(error, types))
+    name = next(name for types, name in _NAMES if isinstance(error, types))
+    if name == "connection_failed" and isinstance(error, OSError):
+        return _ERROR_NUMBERS.get(error.errno or 0, name)
+    return name
 
 
 def _judge(status: int) -> str:
-    if status < _REDIRECT:
+    if _SUCCESS <= status < _REDIRECT:
         return "succeeded"
-    return "redirect" if status < _CLIENT_ERROR else f"status_{status}"
+    return "redirect" if _REDIRECT <= status < _CLIENT_ERROR else f"status_{status}"
 
 
 async def _read(answer: aiohttp.ClientResponse, deadline: float) -> bytes:

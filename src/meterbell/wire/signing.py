@@ -13,7 +13,7 @@ def signature_header(secrets: Sequence[str], *, timestamp: int, body: bytes) -> 
         timestamp: Unix seconds of the attempt.
         body: The exact bytes that are sent.
     """
-    signatures = [f"v1={_sign(secret, timestamp, body)}" for secret in secrets]
+    signatures = [f"v1={_sign(secret, str(timestamp), body)}" for secret in secrets]
     return ",".join([f"t={timestamp}", *signatures])
 
 
@@ -21,16 +21,16 @@ def is_signed(header: str, *, secret: str, body: bytes) -> bool:
     """Return whether a header was made for `body` with `secret`, however old it is."""
     fields = [part.partition("=")[::2] for part in header.split(",")]
     timestamps = [value for name, value in fields if name == "t"]
-    if len(timestamps) != 1 or not timestamps[0].isascii() or not timestamps[0].isdecimal():
+    if len(timestamps) != 1:
         return False
-    expected = _sign(secret, int(timestamps[0]), body)
+    expected = _sign(secret, timestamps[0], body).encode()
     return any(
-        hmac.compare_digest(value.encode(), expected.encode())
+        hmac.compare_digest(value.encode(errors="replace"), expected)
         for name, value in fields
         if name == "v1"
     )
 
 
-def _sign(secret: str, timestamp: int, body: bytes) -> str:
-    message = b"%d.%b" % (timestamp, body)
+def _sign(secret: str, timestamp: str, body: bytes) -> str:
+    message = timestamp.encode(errors="replace") + b"." + body
     return hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()

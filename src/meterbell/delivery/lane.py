@@ -1,0 +1,202 @@
+"""The deliveries of one endpoint: a few attempts at a time, new ones at once, retries when due.
+
+The database is the queue; a lane's memory is a bounded window on it.
+"""
+
+import asyncio
+from collections import deque
+
+import structlog
+
+from meterbell.clock import Clock
+from meterbell.delivery.outbox import Outbox
+from meterbell.delivery.sender import Outcome, Sender
+from meterbell.errors import OverloadedError, StoreUnavailableError
+from meterbell.records import Delivery, WebhookEndpoint
+from meterbell.wire.events import event_body
+from meterbell.wire.signing import signature_header
+
+SLOTS = 4
+QUEUE_MAX = 1000
+_LOAD = 200
+# How often it is looked whether a disabled endpoint was enabled again, or reading works again.
+_LOOK_SECONDS = 5.0
+# Waiting for a retry ends after this long, because the machine's clock may have been set.
+_WAIT_SECONDS_MAX = 60.0
+_RECORD_AGAIN_SECONDS = 0.2
+
+logger = structlog.get_logger(__name__)
+
+
+class Lane:
+    """Makes the attempts for one endpoint; shares nothing that could hold up another lane (D2)."""
+
+    def __init__(self, endpoint_id: str, *, outbox: Outbox, sender: Sender, clock: Clock) -> None:
+        """Prepare; nothing is sent before `run`.
+
+        Args:
+            endpoint_id: Whose deliveries these are.
+            outbox: Where they are read and what came of them is written.
+            sender: Makes the attempts.
+            clock: The present.
+        """
+        self._endpoint_id = endpoint_id
+        self._outbox = outbox
+        self._sender = sender
+        self._clock = clock
+        self._queue: deque[Delivery] = deque()
+        self._taken: set[int] = set()
+        self._in_flight = 0
+        self._news = asyncio.Event()
+        self._is_stopping = False
+        # Rows may be due that were never offered: left by an earlier process, or over the bound.
+        self._is_behind = True
+        self._next_due_ms: int | None = None
+
+    def offer(self, delivery: Delivery) -> None:
+        """Take in a delivery that is due now; past the bound it waits in the database."""
+        if self._is_behind or len(self._queue) >= QUEUE_MAX:
+            self._is_behind = True
+        else:
+            self._take(delivery)
+        self._news.set()
+
+    def look(self) -> None:
+        """Look into the database for what is due."""
+        self._is_behind = True
+        self._news.set()
+
+    def stop(self) -> None:
+        """Begin no more attempts; `run` ends with those in flight."""
+        self._is_stopping = True
+        self._news.set()
+
+    async def run(self) -> None:
+        """Make attempts until stopped, or until the endpoint is gone."""
+        async with asyncio.TaskGroup() as attempts:
+            while not self._is_stopping:
+                self._news.clear()
+                try:
+                    seconds = await self._begin(attempts)
+                except Exception:
+                    logger.exception("a lane can't go on yet", endpoint=self._endpoint_id)
+                    seconds = _LOOK_SECONDS
+                if not self._is_stopping:
+                    await self._wait(seconds)
+
+    async def _begin(self, attempts: asyncio.TaskGroup) -> float | None:
+        """Begin the attempts that are due, as far as slots are free.
+
+        Returns:
+            After how many seconds to look again; None if only news can change anything.
+        """
+        if self._in_flight >= SLOTS:
+            return None
+        endpoint = self._outbox.endpoint(self._endpoint_id)
+        if endpoint is None:
+            self._is_stopping = True
+            return None
+        if endpoint.status == "disabled":
+            self._forget_queue()
+            await self._outbox.give_up_old(endpoint)
+            has_deliveries = self._outbox.next_due(self._endpoint_id, after_ms=-1) is not None
+            return _LOOK_SECONDS if has_deliveries else None
+        while self._in_flight < SLOTS:
+            now_ms = self._clock.now_ms()
+            is_retry_due = self._next_due_ms is not None and self._next_due_ms <= now_ms
+            if is_retry_due or (self._is_behind and not self._queue):
+                self._load(now_ms)
+            if not self._queue:
+                return self._seconds_to_next(now_ms)
+            self._in_flight += 1
+            attempts.create_task(self._attempt(endpoint, self._queue.popleft()))
+        return None
+
+    async def _wait(self, seconds: float | None) -> None:
+        """Wait for news, but no longer than some seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            self._is_behind = True
+
+    def _seconds_to_next(self, now_ms: int) -> float | None:
+        if self._next_due_ms is None:
+            return None
+        # A millisecond more, for timers that fire a little early.
+        return min((self._next_due_ms - now_ms + 1) / 1000, _WAIT_SECONDS_MAX)
+
+    def _load(self, now_ms: int) -> None:
+        """Read what is due from the database, and when the next retry is."""
+        limit = _LOAD + len(self._taken)
+        due = self._outbox.due(self._endpoint_id, now_ms=now_ms, limit=limit)
+        next_due_ms = self._outbox.next_due(self._endpoint_id, after_ms=now_ms)
+        self._is_behind = len(due) == limit
+        self._next_due_ms = next_due_ms
+        for delivery in due:
+            if delivery.number not in self._taken:
+                self._take(delivery)
+
+    def _take(self, delivery: Delivery) -> None:
+        self._taken.add(delivery.number)
+        self._queue.append(delivery)
+
+    def _forget_queue(self) -> None:
+        self._taken -= {delivery.number for delivery in self._queue}
+        self._queue.clear()
+        self._is_behind = True
+
+    async def _attempt(self, endpoint: WebhookEndpoint, delivery: Delivery) -> None:
+        """Make one attempt and record it."""
+        try:
+            started_at_ms = self._clock.now_ms()
+            outcome = await self._send(endpoint, delivery)
+            next_due_ms = await self._record(endpoint, delivery, outcome, started_at_ms)
+        except Exception:
+            # It stays taken, so this process does not send the same event again and again.
+            logger.exception("attempt not recorded", delivery=delivery.number)
+        else:
+            self._taken.discard(delivery.number)
+            if next_due_ms is not None:
+                self._next_due_ms = min(next_due_ms, self._next_due_ms or next_due_ms)
+        finally:
+            self._in_flight -= 1
+            self._news.set()
+
+    async def _send(self, endpoint: WebhookEndpoint, delivery: Delivery) -> Outcome:
+        try:
+            event = self._outbox.event(delivery)
+        except Exception:
+            logger.exception("event can't be read", delivery=delivery.number)
+            return Outcome("event_unreadable")
+        if event is None:
+            logger.error("event is missing", delivery=delivery.number)
+            return Outcome("event_missing")
+        timestamp = self._clock.now_ms() // 1000
+        try:
+            body = event_body(event, api_version=endpoint.api_version)
+            signature = signature_header([endpoint.secret], timestamp=timestamp, body=body)
+        except Exception:
+            logger.exception("event can't be sent", delivery=delivery.number)
+            return Outcome("not_sendable")
+        return await self._sender.send(endpoint.url, body=body, signature=signature)
+
+    async def _record(
+        self, endpoint: WebhookEndpoint, delivery: Delivery, outcome: Outcome, started_at_ms: int
+    ) -> int | None:
+        """Record an attempt, however long the commit queue is; return when the next one is due."""
+        ended_at_ms = self._clock.now_ms()
+        while True:
+            try:
+                return await self._outbox.record(
+                    endpoint,
+                    delivery,
+                    outcome,
+                    started_at_ms=started_at_ms,
+                    ended_at_ms=ended_at_ms,
+                )
+            except (OverloadedError, StoreUnavailableError) as error:
+                logger.warning(
+                    "attempt not recorded yet", delivery=delivery.number, error=str(error)
+                )
+            await asyncio.sleep(_RECORD_AGAIN_SECONDS)
