@@ -3,7 +3,7 @@
 from typing import Any
 
 from meterbell.api.call import Call
-from meterbell.api.params import UNSET, Array, Integer, Param, Text
+from meterbell.api.params import ID_LENGTH_MAX, UNSET, Array, Integer, Param, Text
 from meterbell.api.v1.events import render
 from meterbell.errors import InvalidParamError
 from meterbell.records import Event
@@ -11,12 +11,13 @@ from meterbell.store.tables import event as table
 
 PARAMS: dict[str, Param] = {
     "after": Text(
+        length_max=ID_LENGTH_MAX,
         can_unset=True,
         description="The cursor: id of the last event that was seen; empty for the very beginning.",
     ),
     "limit": Integer(minimum=1, maximum=100),
     "wait": Integer(minimum=0, maximum=60, description="Seconds to wait for an event."),
-    "types": Array(item=Text(), items_max=100),
+    "types": Array(item=Text(length_max=100), items_max=100),
 }
 _LIMIT = 100
 

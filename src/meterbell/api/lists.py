@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement
 
 from meterbell.api.call import Call, no_such_in_body
-from meterbell.api.params import Integer, Param, Range, Text
+from meterbell.api.params import ID_LENGTH_MAX, Integer, Param, Range, Text
 from meterbell.errors import InvalidParamError
 from meterbell.store.objects import Objects
 
@@ -16,8 +16,8 @@ LIMIT_DEFAULT = 10
 LIMIT = Integer(minimum=1, maximum=100, description="Items on the page, 10 by default.")
 PAGING: dict[str, Param] = {
     "limit": LIMIT,
-    "starting_after": Text(description="Id of the item before the page."),
-    "ending_before": Text(description="Id of the item after the page."),
+    "starting_after": Text(length_max=ID_LENGTH_MAX, description="Id of the item before the page."),
+    "ending_before": Text(length_max=ID_LENGTH_MAX, description="Id of the item after the page."),
 }
 CREATED: dict[str, Param] = {"created": Range(description="Unix seconds, or a range of them.")}
 

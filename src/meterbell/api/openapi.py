@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, assert_never
 
 from meterbell.api.call import Operation
+from meterbell.api.idempotency import KEY_LENGTH_MAX
 from meterbell.api.params import (
+    EXPAND,
     INT64_MAX,
     INT64_MIN,
     METADATA_KEY_MAX,
@@ -27,6 +30,7 @@ from meterbell.api.schemas import SCHEMAS, Schema, schema_of_answer
 
 _FORM = "application/x-www-form-urlencoded"
 _PLACEHOLDER = re.compile(r"{(\w+)}")
+_NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
 _UNSET: Schema = {"type": "string", "const": ""}
 _DESCRIPTION = """\
 Stripe Billing's meters, meter events, alerts, events and webhook endpoints, on your own server.
@@ -65,7 +69,7 @@ _REQUEST_ID = {
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "maxLength": 255},
+    "schema": {"type": "string", "maxLength": KEY_LENGTH_MAX},
     "description": "The same request with the same key gets the first answer again, for 24 hours.",
 }
 
@@ -134,10 +138,19 @@ def _describe(operation: Operation) -> dict[str, Any]:
     }
     if operation.method == "POST":
         parameters.append(_IDEMPOTENCY_KEY)
-        described["requestBody"] = _body(operation.declared)
+        described["requestBody"] = _body(_documented(operation))
     else:
-        parameters += [_in_query(name, param) for name, param in operation.declared.items()]
+        parameters += [_in_query(name, param) for name, param in _documented(operation).items()]
     return described
+
+
+def _documented(operation: Operation) -> dict[str, Param]:
+    """Return the parameters worth telling of: `expand` only where something can be expanded."""
+    if not operation.expandable:
+        return dict(operation.params)
+    prefix = "data." if operation.is_list else ""
+    names = tuple(sorted(f"{prefix}{name}" for name in operation.expandable))
+    return {**operation.params, "expand": replace(EXPAND, item=Choice(values=names))}
 
 
 def _operation_id(operation: Operation) -> str:
@@ -226,7 +239,8 @@ def _schema_of_scalar(param: Text | Integer | Boolean | Choice) -> Schema:
     match param:
         case Text():
             least = 0 if param.can_unset else 1
-            return {"type": "string", "minLength": least, "maxLength": param.length_max}
+            text: Schema = {"type": "string", "minLength": least, "maxLength": param.length_max}
+            return {**text, "pattern": _NO_CONTROL} if param.is_plain else text
         case Integer():
             schema: Schema = {"type": "integer", "format": "int64"}
             if param.minimum != INT64_MIN:

@@ -108,7 +108,8 @@ METADATA_KEYS_MAX = 50
 METADATA_KEY_MAX = 40
 METADATA_VALUE_MAX = 500
 RANGE_FIELDS: dict[str, Param] = {name: Integer(minimum=0) for name in ("gt", "gte", "lt", "lte")}
-EXPAND = Array(item=Text(), description="Fields to embed as whole objects.")
+ID_LENGTH_MAX = 255
+EXPAND = Array(item=Text(length_max=255), description="Fields to embed as whole objects.")
 
 
 def read_params(declared: Mapping[str, Param], form: Form) -> dict[str, Any]:

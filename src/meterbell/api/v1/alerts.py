@@ -6,7 +6,16 @@ from typing import Any
 from meterbell.api.call import Call, Operation
 from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.lists import PAGING, list_objects
-from meterbell.api.params import Array, Boolean, Choice, Integer, Object, Param, Text
+from meterbell.api.params import (
+    ID_LENGTH_MAX,
+    Array,
+    Boolean,
+    Choice,
+    Integer,
+    Object,
+    Param,
+    Text,
+)
 from meterbell.engine.model import Alert, AlertStatus, Meter
 from meterbell.errors import InvalidParamError
 from meterbell.ids import AlertId, CustomerId, new_id
@@ -22,11 +31,11 @@ _EXPANDABLE = frozenset({_METER, _CUSTOMER})
 
 _FILTER: dict[str, Param] = {
     "type": Choice(values=("customer",), required=True),
-    "customer": Text(required=True),
+    "customer": Text(length_max=ID_LENGTH_MAX, required=True),
 }
 _THRESHOLD: dict[str, Param] = {
     "gte": Integer(minimum=1, required=True, description="Usage at which the alert triggers."),
-    "meter": Text(required=True),
+    "meter": Text(length_max=ID_LENGTH_MAX, required=True),
     "recurrence": Choice(values=("one_time",), required=True),
     "filters": Array(
         item=Object(fields=_FILTER),
@@ -167,7 +176,7 @@ OPERATIONS = [
         path="/v1/billing/alerts",
         summary="List active and inactive alerts",
         returns="list:billing.alert",
-        params={"alert_type": _TYPE, "meter": Text(), **PAGING},
+        params={"alert_type": _TYPE, "meter": Text(length_max=ID_LENGTH_MAX), **PAGING},
         read=_list,
         expandable=_EXPANDABLE,
     ),

@@ -6,7 +6,7 @@ from typing import Any
 from meterbell.api.call import Call, Operation, no_such_in_body
 from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.lists import LIMIT_DEFAULT, PAGING, envelope, require_one_cursor
-from meterbell.api.params import Choice, Integer, Text
+from meterbell.api.params import ID_LENGTH_MAX, Choice, Integer, Text
 from meterbell.engine.counter import Counter
 from meterbell.engine.model import Meter, MeterEvent
 from meterbell.engine.summary import Summary, summarize
@@ -102,7 +102,7 @@ OPERATIONS = [
         summary="Summarize a customer's usage over a range of time",
         returns="list:billing.meter_event_summary",
         params={
-            "customer": Text(required=True),
+            "customer": Text(length_max=ID_LENGTH_MAX, required=True),
             "start_time": _TIME,
             "end_time": _TIME,
             "value_grouping_window": Choice(values=("day", "hour")),

@@ -34,7 +34,7 @@ _FIELDS: dict[str, Param] = {
 }
 _URL_PARAM = Text(length_max=_URL_MAX, required=True, description="Where events are posted.")
 _EVENTS_PARAM = Array(
-    item=Text(),
+    item=Text(length_max=255),
     items_max=len(EVENT_TYPES) + 1,
     required=True,
     description="Types of events, or `*` for all of them.",
