@@ -61,8 +61,8 @@ class Dispatcher:
         async with self._sender:
             self._is_open = True
             try:
-                for endpoint_id in self._outbox.endpoints_with_deliveries():
-                    self._lane(endpoint_id)
+                for endpoint in self._outbox.endpoints_with_deliveries():
+                    self._lane(endpoint.id, livemode=endpoint.livemode)
                 await asyncio.Event().wait()
             finally:
                 self._is_open = False
@@ -73,7 +73,7 @@ class Dispatcher:
         if not self._is_open:
             return  # `run` reads them from the database, in this process or in the next
         for delivery in deliveries:
-            self._lane(delivery.endpoint).offer(delivery)
+            self._lane(delivery.endpoint, livemode=delivery.livemode).offer(delivery)
 
     def look(self) -> None:
         """Look into the database for what is due, after the clock or an endpoint was changed."""
@@ -91,10 +91,16 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _lane(self, endpoint_id: str) -> Lane:
+    def _lane(self, endpoint_id: str, *, livemode: bool) -> Lane:
         lane = self._lanes.get(endpoint_id)
         if lane is None:
-            lane = Lane(endpoint_id, outbox=self._outbox, sender=self._sender, clock=self._clock)
+            lane = Lane(
+                endpoint_id,
+                livemode=livemode,
+                outbox=self._outbox,
+                sender=self._sender,
+                clock=self._clock,
+            )
             self._lanes[endpoint_id] = lane
             task = asyncio.create_task(self._run_lane(endpoint_id, lane), name=endpoint_id)
             self._tasks.add(task)

@@ -31,16 +31,20 @@ logger = structlog.get_logger(__name__)
 class Lane:
     """Makes the attempts for one endpoint; shares nothing that could hold up another lane (D2)."""
 
-    def __init__(self, endpoint_id: str, *, outbox: Outbox, sender: Sender, clock: Clock) -> None:
+    def __init__(
+        self, endpoint_id: str, *, livemode: bool, outbox: Outbox, sender: Sender, clock: Clock
+    ) -> None:
         """Prepare; nothing is sent before `run`.
 
         Args:
             endpoint_id: Whose deliveries these are.
+            livemode: The endpoint's mode.
             outbox: Where they are read and what came of them is written.
             sender: Makes the attempts.
             clock: The present.
         """
         self._endpoint_id = endpoint_id
+        self._livemode = livemode
         self._outbox = outbox
         self._sender = sender
         self._clock = clock
@@ -92,7 +96,7 @@ class Lane:
         """
         if self._in_flight >= SLOTS:
             return None
-        endpoint = self._outbox.endpoint(self._endpoint_id)
+        endpoint = self._outbox.endpoint(self._endpoint_id, livemode=self._livemode)
         if endpoint is None:
             self._is_stopping = True
             return None

@@ -48,18 +48,17 @@ class Outbox:
         self._clock = clock
         self._ids = ids
 
-    def endpoints_with_deliveries(self) -> Sequence[str]:
-        """Return the ids of the endpoints that have deliveries to be attempted."""
+    def endpoints_with_deliveries(self) -> Sequence[WebhookEndpoint]:
+        """Return the endpoints that have deliveries to be attempted."""
         return [
-            endpoint.id
+            endpoint
             for endpoint in self._store.reader.find(WebhookEndpoint)
             if self.next_due(endpoint.id, after_ms=-1) is not None
         ]
 
-    def endpoint(self, endpoint_id: str) -> WebhookEndpoint | None:
+    def endpoint(self, endpoint_id: str, *, livemode: bool) -> WebhookEndpoint | None:
         """Return an endpoint as it is now, or None if it was deleted."""
-        found = self._store.reader.find(WebhookEndpoint, _endpoint.id == endpoint_id, limit=1)
-        return found[0] if found else None
+        return self._store.reader.get(WebhookEndpoint, endpoint_id, livemode=livemode)
 
     def event(self, delivery: Delivery) -> Event | None:
         """Return the event to deliver, or None if it is not there."""

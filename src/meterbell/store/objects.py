@@ -1,17 +1,27 @@
 """Plain reads and writes of control objects: get, find, page, insert, update."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import is_dataclass
-from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
-from sqlalchemy import Boolean, ColumnElement, Table, delete, func, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Table,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from meterbell import records
 from meterbell.engine.model import Alert, Meter
 from meterbell.ids import CustomerId
 from meterbell.store import tables
-from meterbell.store.sql import Connection
+from meterbell.store.sql import Connection, compile_statement
 
 R = TypeVar("R")
 
@@ -27,6 +37,7 @@ _TABLES: dict[type[Any], Table] = {
     records.ApiKey: tables.api_key,
     records.TriggerRecord: tables.trigger,
 }
+_NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
 _JSON_COLUMNS = frozenset({"details", "enabled_events", "metadata", "data"})
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
@@ -55,9 +66,9 @@ class Objects:
 
     def get(self, record: type[R], object_id: str, *, livemode: bool) -> R | None:
         """Return the object with an id in a mode, or None."""
-        columns = table_of(record).c
-        found = self.find(record, columns.id == object_id, columns.livemode == livemode, limit=1)
-        return found[0] if found else None
+        sql = _get_sql(table_of(record), _field_names(record))
+        rows = self._connection.run(sql, {"id": object_id, "livemode": livemode})
+        return _load(record, rows[0]) if rows else None
 
     def find(
         self,
@@ -127,8 +138,9 @@ class Objects:
 
     def insert(self, item: object) -> int:
         """Add an object and return its number."""
-        table = table_of(type(item))
-        self._connection.execute(insert(table).values(_values(item)))
+        record = type(item)
+        sql = _insert_sql(table_of(record), _field_names(record))
+        self._connection.run(sql, _values(item))
         return self._connection.last_number
 
     def update(self, record: type[Any], *where: ColumnElement[bool], **changes: object) -> int:
@@ -172,8 +184,23 @@ class Objects:
         )
 
 
-def _field_names(record: type[Any]) -> list[str]:
-    return list(get_type_hints(record))
+# Building a statement takes longer than running it, so the frequent ones are built once.
+@cache
+def _get_sql(table: Table, names: tuple[str, ...]) -> str:
+    statement = select(*(table.c[name] for name in names)).where(
+        table.c.id == bindparam("id"), table.c.livemode == bindparam("livemode")
+    )
+    return compile_statement(statement)[0]
+
+
+@cache
+def _insert_sql(table: Table, names: tuple[str, ...]) -> str:
+    values: dict[str, Any] = {name: bindparam(name) for name in names if name != "number"}
+    return compile_statement(insert(table).values(values))[0]
+
+
+def _field_names(record: type[Any]) -> tuple[str, ...]:
+    return _NAMES[record]
 
 
 def _columns(record: type[Any]) -> list[ColumnElement[Any]]:
@@ -194,10 +221,7 @@ def _load(record: type[R], row: tuple[Any, ...]) -> R:
 
 
 def _values(item: object) -> dict[str, Any]:
-    if is_dataclass(item) and not isinstance(item, type):
-        names = list(item.__dataclass_fields__)
-    else:
-        names = list(cast("msgspec.Struct", item).__struct_fields__)
+    names = _field_names(type(item))
     return {name: _to_column(name, getattr(item, name)) for name in names if name != "number"}
 
 
