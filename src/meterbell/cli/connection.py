@@ -185,10 +185,10 @@ def refused(status: int | None, body: object) -> RefusedError:
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         return RefusedError(f"The server answered {status} with no reason.", code=None, param=None)
-    message, param = str(error.get("message", "")), error.get("param")
-    if param and str(param) not in message:
+    message, code, param = str(error.get("message", "")), error.get("code"), error.get("param")
+    if param and code != "resource_missing" and str(param) not in message:
         message = f"{message} (param {param})"
-    return RefusedError(message, code=error.get("code"), param=param)
+    return RefusedError(message, code=code, param=param)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from meterbell import __version__
-from meterbell.cli import keys, serve
+from meterbell.cli import alerts, customers, events, keys, listen, meters, send, serve, trigger
 from meterbell.cli.output import turn_colors_off
 
 _NO_COLOR = "--no-color"
@@ -22,6 +22,13 @@ app = typer.Typer(
 )
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.command("listen", epilog=listen.EXAMPLES)(listen.listen)
+app.command("trigger", epilog=trigger.EXAMPLES)(trigger.trigger)
+app.command("send", epilog=send.EXAMPLES)(send.send)
+app.add_typer(meters.app, name="meters")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(customers.app, name="customers")
+app.add_typer(events.app, name="events")
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -1,0 +1,134 @@
+"""`meterbell customers`: list, get, create, delete."""
+
+from typing import Annotated, Any
+
+import typer
+
+from meterbell.cli.connection import (
+    DATA_DEFAULT,
+    ApiBaseOption,
+    ApiKeyOption,
+    DataOption,
+    JsonOption,
+    Reply,
+    connected,
+)
+from meterbell.cli.listing import (
+    LimitOption,
+    StartingAfterOption,
+    object_path,
+    page,
+    show_list,
+    text_or_dash,
+)
+from meterbell.cli.output import examples, print_raw_json, print_table, print_text, show_time
+
+app = typer.Typer(help="Whose usage it is: list, get, create, delete.", no_args_is_help=True)
+
+_PATH = "/v1/customers"
+_COLUMNS = ("id", "name", "email", "created (UTC)")
+
+CustomerArgument = Annotated[
+    str, typer.Argument(metavar="CUSTOMER", help="The customer's id: cus_….")
+]
+
+
+@app.command(
+    "list",
+    epilog=examples("meterbell customers list", "meterbell customers list --email ada@example.com"),
+)
+def list_customers(
+    *,
+    email: Annotated[str | None, typer.Option(help="Only customers with this address.")] = None,
+    limit: LimitOption = 20,
+    starting_after: StartingAfterOption = None,
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """List customers, newest first."""
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        reply = api.get(_PATH, page(limit, starting_after, email=email))
+        show_list(
+            reply,
+            _COLUMNS,
+            _row,
+            as_json=as_json,
+            empty="No customers. `meterbell customers create`.",
+        )
+
+
+@app.command(epilog=examples("meterbell customers get cus_1"))
+def get(
+    customer: CustomerArgument,
+    *,
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one customer."""
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        _show(api.get(object_path(_PATH, customer)), as_json=as_json)
+
+
+@app.command(
+    epilog=examples(
+        "meterbell customers create --id cus_ada --name Ada",
+        "meterbell customers create --email ada@example.com",
+    )
+)
+def create(
+    *,
+    customer_id: Annotated[
+        str | None,
+        typer.Option("--id", help="Id of your choice, such as the one in Stripe. Default: random."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name for people.")] = None,
+    email: Annotated[str | None, typer.Option(help="Address, shown and searched for.")] = None,
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a customer."""
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        reply = api.post(_PATH, {"id": customer_id, "name": name, "email": email})
+        _show(reply, as_json=as_json)
+
+
+@app.command(epilog=examples("meterbell customers delete cus_1"))
+def delete(
+    customer: CustomerArgument,
+    *,
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a customer: its usage stays, and no more is accepted."""
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        reply = api.delete(object_path(_PATH, customer))
+        if as_json:
+            print_raw_json(reply.body)
+        else:
+            print_text(f"Deleted {reply.data['id']}.")
+
+
+def _row(customer: dict[str, Any]) -> tuple[str, ...]:
+    if customer.get("deleted"):
+        return (customer["id"], "(deleted)", "-", "-")
+    return (
+        customer["id"],
+        text_or_dash(customer["name"]),
+        text_or_dash(customer["email"]),
+        show_time(customer["created"]),
+    )
+
+
+def _show(reply: Reply, *, as_json: bool) -> None:
+    if as_json:
+        print_raw_json(reply.body)
+    else:
+        print_table(_COLUMNS, [_row(reply.data)], empty="")
