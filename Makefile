@@ -12,7 +12,8 @@ BIN := .venv/bin
 NODE := tests/contract/node
 COMPILE := $(UV) pip compile --quiet --generate-hashes --universal --python-version 3.11 \
 	--no-header --no-annotate --no-emit-index-url --exclude-newer "1 week" $(UPGRADE)
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
+# Not reordered: by default modules with few tests, which are the long ones, would come last.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 .PHONY: help serve test test-deep lint fix coverage bench docs lock clean
 
