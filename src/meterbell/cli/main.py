@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from meterbell import __version__
-from meterbell.cli import alerts, customers, events, keys, listen, meters, send, serve, trigger
+from meterbell.cli import (
+    alerts,
+    customers,
+    demo,
+    events,
+    keys,
+    listen,
+    meters,
+    send,
+    serve,
+    trigger,
+)
 from meterbell.cli.output import turn_colors_off
 
 _NO_COLOR = "--no-color"
@@ -22,6 +33,7 @@ app = typer.Typer(
 )
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("listen", epilog=listen.EXAMPLES)(listen.listen)
 app.command("trigger", epilog=trigger.EXAMPLES)(trigger.trigger)
 app.command("send", epilog=send.EXAMPLES)(send.send)
