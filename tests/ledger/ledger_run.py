@@ -103,11 +103,12 @@ class LedgerRun:
         return self.store.reader.find(TriggerRecord)
 
 
-def open_recovered(path: Path, store: SqliteStore | None = None) -> tuple[SqliteStore, Recovered]:
+def open_recovered(
+    path: Path, store: SqliteStore | None = None, *, limits: Limits | None = None
+) -> tuple[SqliteStore, Recovered]:
     """Open the database at `path` as a start of the server would, without running anything."""
-    migrate(path)
     store = store or SqliteStore(path)
-    return store, recover(store, limits=Limits(), ids=RandomIds())
+    return store, recover(store, limits=limits or Limits(), ids=RandomIds())
 
 
 def everything(state: State) -> object:
@@ -142,11 +143,12 @@ async def open_ledger(
     path: Path,
     *,
     queue_max: int = 10_000,
+    limits: Limits | None = None,
     make_store: Callable[[Path], SqliteStore] = SqliteStore,
 ) -> AsyncIterator[LedgerRun]:
     """Run a ledger over the database at `path`; nothing is saved at the end but what was."""
     migrate(path)
-    store, recovered = open_recovered(path, make_store(path))
+    store, recovered = open_recovered(path, make_store(path), limits=limits)
     clock = SettableClock(NOW * 1000)
     checkpointer = Checkpointer(
         store=store,

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from meterbell.engine.decide import Group
 from meterbell.engine.model import UsageRequest
+from meterbell.engine.state import Limits
 from meterbell.errors import (
     DuplicateIdentifierError,
     InvalidParamError,
@@ -17,9 +18,11 @@ from meterbell.errors import (
     StoreFailedError,
     StoreUnavailableError,
 )
+from meterbell.ids import CustomerId
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Event, WebhookEndpoint
+from meterbell.records import Customer, Event, WebhookEndpoint
 from meterbell.store.sqlite import SqliteStore
+from meterbell.store.tables import customer as customer_table
 from tests.builders import make_alert, make_meter, make_request
 from tests.ledger.ledger_run import LedgerRun, open_ledger
 
@@ -208,3 +211,49 @@ async def test_c2_one_identifier_from_many_clients_counts_once(tmp_path: Path) -
 
         assert sum(isinstance(o, DuplicateIdentifierError) for o in outcomes) == 63
         assert ledger.store.last_sequence() == 1
+
+
+async def test_a_customer_made_by_usage_and_by_a_command_at_once_is_made_once(
+    tmp_path: Path,
+) -> None:
+    limits = Limits(auto_create_customers=True)
+    async with open_ledger(tmp_path / "m.db", limits=limits) as ledger:
+        await ledger.create_meter(make_meter())
+
+        outcomes = await asyncio.gather(
+            ledger.create_customer("cus_new"),
+            ledger.committer.record(make_request("1", customer="cus_new")),
+            ledger.committer.record(make_request("1", customer="cus_other")),
+            ledger.committer.record(make_request("1", customer="not/an/id")),
+            return_exceptions=True,
+        )
+
+        assert [type(outcome).__name__ for outcome in outcomes] == [
+            "NoneType",
+            "Recorded",
+            "Recorded",
+            "InvalidParamError",
+        ]
+        assert not ledger.failures
+        assert sorted(c.id for c in ledger.store.reader.find(Customer)) == ["cus_new", "cus_other"]
+
+
+async def test_usage_does_not_bring_a_deleted_customer_back(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    limits = Limits(auto_create_customers=True)
+
+    def delete(transaction: Transaction) -> None:
+        transaction.objects.update(Customer, customer_table.c.id == "cus_a", deleted=True)
+        transaction.after_commit(
+            lambda: transaction.state.remove_customer(CustomerId("cus_a"), livemode=False)
+        )
+
+    async with open_ledger(path, limits=limits) as ledger:
+        await prepared(ledger)
+        await ledger.committer.execute(delete)
+        with pytest.raises(InvalidParamError, match="deleted"):
+            await ledger.committer.record(make_request("1", customer="cus_a"))
+
+    async with open_ledger(path, limits=limits) as ledger:
+        with pytest.raises(InvalidParamError, match="deleted"):
+            await ledger.committer.record(make_request("1", customer="cus_a"))

@@ -82,7 +82,7 @@ def test_update_and_delete_say_how_many_they_changed(five: Store) -> None:
     assert changed.data == {"object": {}}
 
 
-def test_customer_ids_leave_deleted_ones_out(store: Store) -> None:
+def test_customer_ids_say_which_are_deleted(store: Store) -> None:
     with store.transaction():
         for livemode, name, deleted in ((False, "a", False), (True, "a", False), (True, "b", True)):
             store.writer.insert(
@@ -96,7 +96,11 @@ def test_customer_ids_leave_deleted_ones_out(store: Store) -> None:
                 )
             )
 
-    assert list(store.reader.customer_ids()) == [(False, "cus_a"), (True, "cus_a")]
+    assert list(store.reader.customer_ids()) == [
+        (False, "cus_a", False),
+        (True, "cus_a", False),
+        (True, "cus_b", True),
+    ]
 
 
 def test_facts_about_the_installation_can_be_set_again(store: Store) -> None:

@@ -186,7 +186,6 @@ class _Api:
             request_key=idempotency.digest_key(key) if key else b"",
             request_digest=idempotency.digest_params(form) if key else b"",
         )
-        meter_events.require_not_deleted(self._services, request)
         recorded = await self._services.committer.record(request)
         body = render_meter_event(recorded.event, event_name=params["event_name"])
         headers = (_REPLAYED,) if recorded.replayed else ()

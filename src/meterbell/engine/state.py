@@ -69,6 +69,7 @@ class State:
         request_keys: Digests of accepted Idempotency-Keys and where they stand.
         cancelled: Sequences of cancelled meter events.
         customers: Known customer ids by mode; deleted ones are not in it.
+        deleted_customers: Ids that are not used again, with their mode.
     """
 
     identifiers: SequenceIndex = field(default_factory=DictIndex)
@@ -84,6 +85,7 @@ class State:
     customers: dict[bool, dict[CustomerId, CustomerId]] = field(
         default_factory=lambda: {False: {}, True: {}}
     )
+    deleted_customers: set[tuple[bool, CustomerId]] = field(default_factory=set)
 
     def put_meter(self, meter: Meter) -> None:
         """Take in a new or changed meter."""
@@ -106,8 +108,9 @@ class State:
         self.customers[livemode][customer] = customer
 
     def remove_customer(self, customer: CustomerId, *, livemode: bool) -> None:
-        """Forget a deleted customer; its counters stay."""
+        """Refuse usage of a deleted customer from now on; its counters stay."""
         self.customers[livemode].pop(customer, None)
+        self.deleted_customers.add((livemode, customer))
 
 
 def identifier_key(identifier: str, *, livemode: bool) -> bytes:

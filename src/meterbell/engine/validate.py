@@ -3,6 +3,7 @@
 Rules C3, C4, C6 and the choices written down in "Differences from Stripe".
 """
 
+import re
 from collections.abc import Container
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from meterbell.engine.value import SCALE, parse_value
 from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId
 
+# No slash and not dots alone: an id stands in the path of a URL.
+_CUSTOMER_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.:@|=+-]{1,255}")
 PAST_SECONDS_MAX = 35 * 86400
 FUTURE_SECONDS_MAX = 5 * 60
 
@@ -78,7 +81,15 @@ def _customer(
         return known, False
     if (request.livemode, customer) in created:
         return customer, False
+    param = f"payload[{key}]"
+    if (request.livemode, customer) in state.deleted_customers:
+        raise InvalidParamError(
+            f"No such customer: '{text[:100]}'. It was deleted, and its id is not used again.",
+            param=param,
+            code="resource_missing",
+        )
     if state.limits.auto_create_customers:
+        require_customer_id(text, param=param)
         return customer, True
     raise InvalidParamError(
         f"No such customer: '{text[:100]}'. Create the customer first (POST /v1/customers takes an "
@@ -86,6 +97,20 @@ def _customer(
         param=f"payload[{key}]",
         code="resource_missing",
     )
+
+
+def require_customer_id(text: str, *, param: str) -> None:
+    """Refuse an id that no new customer may have.
+
+    Raises:
+        InvalidParamError: It could not stand in the path of a URL, or is too long.
+    """
+    if not _CUSTOMER_ID.fullmatch(text):
+        raise InvalidParamError(
+            "Invalid id: a customer id has 1 to 255 characters, ASCII letters and digits or any of "
+            "_.:@|=+-, and at least one letter or digit.",
+            param=param,
+        )
 
 
 def _timestamp(timestamp: int | None, *, now_ms: int) -> int:

@@ -15,6 +15,8 @@ from meterbell.wire.objects import render_alert_triggered, render_customer
 def store_consequences(store: Store, group: Group, transaction: Transaction) -> None:
     """Append the group's entries and write what follows from them."""
     for livemode, customer in group.new_customers:
+        if transaction.objects.get(Customer, customer, livemode=livemode) is not None:
+            continue  # made by a command of the same group
         record = Customer(
             id=customer,
             livemode=livemode,

@@ -115,8 +115,11 @@ def _load_index(
 def _load_objects(store: Store, state: State) -> None:
     for meter in store.reader.find(Meter):
         state.put_meter(meter)
-    for livemode, customer in store.reader.customer_ids():
-        state.add_customer(customer, livemode=livemode)
+    for livemode, customer, deleted in store.reader.customer_ids():
+        if deleted:
+            state.remove_customer(customer, livemode=livemode)
+        else:
+            state.add_customer(customer, livemode=livemode)
 
 
 def _load_parts(state: State, positions: Positions, pieces: dict[str, Checkpoint]) -> list[int]:

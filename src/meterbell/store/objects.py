@@ -154,12 +154,12 @@ class Objects:
         self._connection.execute(delete(table_of(record)).where(*where))
         return self._connection.changes
 
-    def customer_ids(self) -> Iterator[tuple[bool, CustomerId]]:
-        """Yield mode and id of every customer that is not deleted."""
-        for livemode, customer in self._connection.iterate(
-            "SELECT livemode, id FROM customer WHERE NOT deleted"
+    def customer_ids(self) -> Iterator[tuple[bool, CustomerId, bool]]:
+        """Yield mode, id, and whether it is deleted, of every customer."""
+        for livemode, customer, deleted in self._connection.iterate(
+            "SELECT livemode, id, deleted FROM customer"
         ):
-            yield bool(livemode), CustomerId(customer)
+            yield bool(livemode), CustomerId(customer), bool(deleted)
 
     def next_due_ms(self, endpoint: str, *, after_ms: int) -> int | None:
         """Return when an endpoint's next attempt after an instant is due."""

@@ -177,7 +177,6 @@ async def test_usage_makes_customers_where_the_setting_says_so(
         assert (await api.got("/v1/customers/fresh"))["object"] == "customer"
 
 
-@pytest.mark.xfail(reason="consequences.py inserts a customer that a command inserted before it")
 async def test_a_customer_made_by_a_request_and_by_usage_at_once_is_one(
     tmp_path: Path, migrated: Path
 ) -> None:

@@ -1,6 +1,5 @@
 """Customers: create, retrieve, update, delete, list (contract §2.1)."""
 
-import re
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from meterbell.api.params import (
     Param,
     Text,
 )
+from meterbell.engine.validate import require_customer_id
 from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId, new_id
 from meterbell.ledger.transaction import Transaction
@@ -27,8 +27,6 @@ from meterbell.records import Customer
 from meterbell.store.tables import customer as table
 from meterbell.wire.objects import render_customer, render_deleted
 
-# No slash and not dots alone: an id stands in the path of a URL.
-_ID = re.compile(r"(?=.*[A-Za-z0-9])[A-Za-z0-9_.:@|=+-]{1,255}")
 _ADDRESS: dict[str, Param] = {
     name: Text(can_unset=True)
     for name in ("city", "country", "line1", "line2", "postal_code", "state")
@@ -83,12 +81,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     params = call.params
     chosen = params.get("id")
     if chosen is not None:
-        if not _ID.fullmatch(chosen):
-            raise InvalidParamError(
-                "Invalid id: a customer id has 1 to 255 characters, ASCII letters and digits or "
-                "any of _.:@|=+-, and at least one letter or digit.",
-                param="id",
-            )
+        require_customer_id(chosen, param="id")
         # Usage earlier in the same group may have made it, and writes it at the group's end.
         made = (call.livemode, CustomerId(chosen)) in transaction.group.new_customers
         found = transaction.objects.get(Customer, chosen, livemode=call.livemode)

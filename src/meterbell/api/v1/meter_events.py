@@ -5,11 +5,7 @@ from typing import Any
 from meterbell.api.call import Call, Operation
 from meterbell.api.params import Choice, Integer, Object, Param, Text, Texts
 from meterbell.engine.model import UsageRequest
-from meterbell.errors import InvalidParamError
-from meterbell.ids import CustomerId
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Customer
-from meterbell.services import Services
 from meterbell.wire.objects import render_adjustment
 
 _IDENTIFIER_MAX = 100
@@ -57,28 +53,6 @@ def usage_request(
         request_key=request_key,
         request_digest=request_digest,
     )
-
-
-def require_not_deleted(services: Services, request: UsageRequest) -> None:
-    """Refuse usage that would bring a deleted customer back, where usage creates customers.
-
-    Raises:
-        InvalidParamError: The customer was deleted.
-    """
-    state = services.state
-    meter = state.meters_by_event_name.get((request.livemode, request.event_name))
-    if not state.limits.auto_create_customers or meter is None:
-        return
-    text = request.payload.get(meter.customer_key, "")
-    if CustomerId(text) in state.customers[request.livemode]:
-        return
-    found = services.store.reader.get(Customer, text, livemode=request.livemode)
-    if found is not None and found.deleted:
-        raise InvalidParamError(
-            f"No such customer: '{text[:100]}'. It was deleted, and its id is not used again.",
-            param=f"payload[{meter.customer_key}]",
-            code="resource_missing",
-        )
 
 
 def _cancel(call: Call, transaction: Transaction) -> dict[str, Any]:
