@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import typer
 from rich.text import Text
@@ -14,6 +14,10 @@ from typer.models import ArgumentInfo, OptionInfo
 from meterbell.cli.main import app
 
 START = "<!-- reference: written by python -m meterbell.cli.reference docs/cli.md -->\n"
+
+
+_SHARED = ("api_key", "api_base", "data", "as_json")
+_SHARED_NAMES = "`--api-key`, `--api-base`, `--data`, `--json`"
 
 
 class Command(NamedTuple):
@@ -43,9 +47,14 @@ def render_reference() -> str:
 def _section(command: Command) -> str:
     lines = [f"### {command.path}", "", inspect.getdoc(command.run) or ""]
     lines += ["", "| option | meaning |", "|---|---|"]
-    for name, parameter in inspect.signature(command.run, eval_str=True).parameters.items():
-        kind, info = get_args(parameter.annotation)
-        lines.append(f"| {_names(name, kind, info)} | {_meaning(info, parameter.default)} |")
+    parameters = inspect.signature(command.run, eval_str=True).parameters
+    is_client = "api_key" in parameters
+    for name, parameter in parameters.items():
+        if not (is_client and name in _SHARED):
+            kind, info = get_args(parameter.annotation)
+            lines.append(f"| {_names(name, kind, info)} | {_meaning(info, parameter.default)} |")
+    if is_client:
+        lines.append(f"| {_SHARED_NAMES} | [Server and key](#server-and-key). |")
     copied = command.examples.removeprefix("Examples")
     lines += ["", "```", *(line.strip() for line in copied.split("\n") if line.strip()), "```"]
     return "\n".join([*lines, ""])
@@ -58,7 +67,10 @@ def _plain(text: object) -> str:
 def _names(name: str, kind: Any, info: OptionInfo | ArgumentInfo) -> str:  # noqa: ANN401 - a type
     if isinstance(info, ArgumentInfo):
         return f"`{info.metavar or name.upper()}`"
-    declared = info.param_decls or (f"--{name.replace('_', '-')}",)
+    # Inside Annotated the first name lands where the default would be.
+    declared = [info.default] if isinstance(info.default, str) else []
+    declared += info.param_decls or ()
+    declared = declared or [f"--{name.replace('_', '-')}"]
     if _base(kind) is bool:
         return ", ".join(f"`{word}`" for word in declared[0].split("/"))
     return f"`{declared[0]} {info.metavar or _kind(_base(kind))}`".replace("|", "\\|")
@@ -66,7 +78,7 @@ def _names(name: str, kind: Any, info: OptionInfo | ArgumentInfo) -> str:  # noq
 
 def _base(kind: Any) -> Any:  # noqa: ANN401 - a type
     """Return a type without its None."""
-    if isinstance(kind, UnionType):
+    if get_origin(kind) in (Union, UnionType):
         return next(part for part in get_args(kind) if part is not NoneType)
     return kind
 
