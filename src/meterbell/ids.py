@@ -5,6 +5,7 @@ what an id belongs to.
 """
 
 import secrets  # noqa: TID251 - the one place that may
+import threading
 from typing import NewType, Protocol
 
 MeterId = NewType("MeterId", str)
@@ -13,6 +14,12 @@ AlertId = NewType("AlertId", str)
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _BASE = len(_ALPHABET)
+# Bytes become characters one to one. 62 goes four times into 256; what is left over would make some
+# characters likelier than others and is dropped.
+_FAIR = 256 - 256 % _BASE
+_LETTERS = bytes(ord(_ALPHABET[byte % _BASE]) for byte in range(256))
+_UNFAIR = bytes(range(_FAIR, 256))
+_POOL_BYTES = 512
 
 
 class IdSource(Protocol):
@@ -28,14 +35,17 @@ class IdSource(Protocol):
 class RandomIds:
     """Ids from the system's secure random numbers; 24 characters hold 142 bits."""
 
+    def __init__(self) -> None:
+        # Each thread draws from a pool of its own, so that no two ever get the same characters.
+        self._pools = threading.local()
+
     def token(self, length: int) -> str:
         """Return `length` random letters and digits."""
-        number = secrets.randbits(length * 6)
-        characters = []
-        for _ in range(length):
-            number, rest = divmod(number, _BASE)
-            characters.append(_ALPHABET[rest])
-        return "".join(characters)
+        pool: str = getattr(self._pools, "characters", "")
+        while len(pool) < length:
+            pool += secrets.token_bytes(_POOL_BYTES).translate(_LETTERS, _UNFAIR).decode()
+        self._pools.characters = pool[length:]
+        return pool[:length]
 
     def number(self, *, below: int) -> int:
         """Return a random whole number."""
