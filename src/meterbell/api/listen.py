@@ -1,5 +1,6 @@
 """Ours, for `meterbell listen`: events after a cursor, oldest first, waiting for new ones."""
 
+import asyncio
 from typing import Any
 
 from meterbell.api.call import Call
@@ -48,10 +49,7 @@ async def events_after(call: Call) -> dict[str, Any]:
         newest = objects.page(Event, [table.c.livemode == call.livemode], limit=1).items
         cursor = newest[0].id if newest else UNSET
         return {"object": "list", "data": [], "has_more": False, "url": call.url, "cursor": cursor}
-    events = _read(call, number)
-    if not events and call.params.get("wait"):
-        await call.services.feed.wait(timeout_seconds=call.params["wait"])
-        events = _read(call, number)
+    events = await _read_or_wait(call, number)
     wanted = [event for event in events if _is_wanted(call, event)]
     return {
         "object": "list",
@@ -60,6 +58,18 @@ async def events_after(call: Call) -> dict[str, Any]:
         "url": call.url,
         "cursor": events[-1].id if events else after,
     }
+
+
+async def _read_or_wait(call: Call, number: int) -> list[Event]:
+    """Return the events after a number; if there are none, wait as long as asked for the next."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + call.params.get("wait", 0)
+    events = _read(call, number)
+    # What wakes it may have happened in the other mode.
+    while not events and (left := deadline - loop.time()) > 0:
+        await call.services.feed.wait(timeout_seconds=left)
+        events = _read(call, number)
+    return events
 
 
 def _read(call: Call, number: int) -> list[Event]:

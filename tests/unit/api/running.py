@@ -72,7 +72,6 @@ class Api:
     services: Services
     clock: SettableClock
     key: str = TEST_KEY
-    requests: int = 0
     failures: list[Exception] = field(default_factory=list)
 
     async def send(
@@ -170,7 +169,7 @@ class Api:
         }
         return str((await self.made("/v1/billing/meters", params, **more))["id"])
 
-    async def alert(self, meter: str, *, gte: int = 10, **threshold: Any) -> str:  # noqa: ANN401
+    async def alert(self, meter: str, /, gte: object = 10, **threshold: Any) -> str:  # noqa: ANN401
         """Make an alert and return its id."""
         return str(
             (await self.made("/v1/billing/alerts", alert_params(meter, gte, **threshold)))["id"]
@@ -220,12 +219,12 @@ def usage(value: str = "1", *, customer: str = "cus_a", name: str = "requests") 
     return {"event_name": name, "payload": {"stripe_customer_id": customer, "value": value}}
 
 
-def alert_params(meter: str, gte: int = 10, **threshold: Any) -> dict[str, Any]:  # noqa: ANN401
+def alert_params(meter: str, /, gte: object = 10, **threshold: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the parameters of an alert; `threshold` are more of its `usage_threshold`."""
     return {
         "alert_type": "usage_threshold",
         "title": "Used up",
-        "usage_threshold": {"gte": gte, "meter": meter, "recurrence": "one_time", **threshold},
+        "usage_threshold": {"gte": gte, "meter": meter, "recurrence": "one_time"} | threshold,
     }
 
 
