@@ -97,7 +97,7 @@ class Sender:
         try:
             async with asyncio.timeout_at(deadline):
                 return await self._post(url, body, signature, deadline)
-        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError, UnicodeError) as error:
             return Outcome(_name(error))
         except Exception:
             logger.exception("attempt failed unexpectedly")
@@ -135,7 +135,8 @@ def _connector() -> aiohttp.TCPConnector:
 _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((aiohttp.ClientConnectorDNSError,), "dns_error"),
     ((aiohttp.ClientSSLError, ssl.SSLError), "tls_error"),
-    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError), "bad_url"),
+    # The codec of international names refuses what no name can be, such as `a..b`.
+    ((aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError), "bad_url"),
     ((aiohttp.ClientResponseError, aiohttp.ClientPayloadError), "bad_answer"),
     ((TimeoutError,), "timeout"),
     ((aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError), "connection_closed"),
