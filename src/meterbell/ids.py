@@ -5,7 +5,6 @@ what an id belongs to.
 """
 
 import secrets  # noqa: TID251 - the one place that may
-import threading
 from typing import NewType, Protocol
 
 MeterId = NewType("MeterId", str)
@@ -19,7 +18,6 @@ _BASE = len(_ALPHABET)
 _FAIR = 256 - 256 % _BASE
 _LETTERS = bytes(ord(_ALPHABET[byte % _BASE]) for byte in range(256))
 _UNFAIR = bytes(range(_FAIR, 256))
-_POOL_BYTES = 512
 
 
 class IdSource(Protocol):
@@ -35,17 +33,12 @@ class IdSource(Protocol):
 class RandomIds:
     """Ids from the system's secure random numbers; 24 characters hold 142 bits."""
 
-    def __init__(self) -> None:
-        # Each thread draws from a pool of its own, so that no two ever get the same characters.
-        self._pools = threading.local()
-
     def token(self, length: int) -> str:
         """Return `length` random letters and digits."""
-        pool: str = getattr(self._pools, "characters", "")
-        while len(pool) < length:
-            pool += secrets.token_bytes(_POOL_BYTES).translate(_LETTERS, _UNFAIR).decode()
-        self._pools.characters = pool[length:]
-        return pool[:length]
+        drawn = b""
+        while len(drawn) < length:
+            drawn += secrets.token_bytes(2 * length).translate(_LETTERS, _UNFAIR)
+        return drawn[:length].decode()
 
     def number(self, *, below: int) -> int:
         """Return a random whole number."""
