@@ -93,7 +93,7 @@ def _customer(
         return customer, True
     raise InvalidParamError(
         f"No such customer: '{text[:100]}'. Create the customer first (POST /v1/customers takes an "
-        "id), or start the server with customers.auto_create.",
+        "id), or start the server with --customers-auto-create.",
         param=f"payload[{key}]",
         code="resource_missing",
     )
