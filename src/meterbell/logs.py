@@ -8,6 +8,8 @@ from typing import Any, TextIO
 
 import structlog
 
+LEVELS = ("debug", "info", "warning", "error")
+
 _SECRET = re.compile(r"\b((?:sk|rk)_(?:test|live)_|whsec_)[A-Za-z0-9_]+")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"']+")
 _USERINFO = re.compile(r"(https?://)[^/@\s]+@")
@@ -44,9 +46,9 @@ def configure_logs(level: str, *, stream: TextIO = sys.stderr) -> None:
     processors: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Before the redaction, so that a traceback's text is redacted too.
+        structlog.processors.format_exc_info,
     ]
-    if not is_terminal:
-        processors.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*processors, redact_event, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(number),

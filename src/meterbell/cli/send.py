@@ -90,8 +90,10 @@ def send(
         "--payload": payload,
     }
     if file is None:
+        with reported():
+            params = _params(event_name, one_only)
         with connected(api_key=api_key, api_base=api_base, data=data) as api:
-            reply = api.post("/v1/billing/meter_events", _params(event_name, one_only))
+            reply = api.post("/v1/billing/meter_events", params)
             if as_json:
                 print_raw_json(reply.body)
             else:

@@ -26,7 +26,7 @@ from meterbell.clock import SystemClock
 from meterbell.errors import SettingsError
 from meterbell.ids import RandomIds
 from meterbell.keys import mode_of
-from meterbell.logs import configure_logs
+from meterbell.logs import LEVELS, configure_logs
 from meterbell.records import ApiKey
 from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
@@ -47,6 +47,8 @@ def run(settings: Settings) -> int:
     """
     if settings.test_key is not None and mode_of(settings.test_key) is not False:
         raise SettingsError("--test-key must begin with sk_test_ and go on, such as sk_test_ci.")
+    if settings.log_level not in LEVELS:
+        raise SettingsError(f"--log-level {settings.log_level} is none of {', '.join(LEVELS)}.")
     configure_logs(settings.log_level)
     # The port first: keys are made, and shown, only by a server that can run.
     listener = _listen(settings)
