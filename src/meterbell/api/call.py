@@ -42,6 +42,7 @@ class Operation:
         read: Answers from what is committed; runs on the event loop.
         write: Changes something and answers; runs in the writer's thread, in commit order.
         expandable: Fields that may be embedded.
+        declared: All parameters: `params`, and `expand`, which may stand in any request.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -53,11 +54,11 @@ class Operation:
     write: Callable[[Call, Transaction], dict[str, Any]] | None = None
     expandable: frozenset[str] = frozenset()
     is_ingest: bool = False
+    declared: Mapping[str, Param] = field(init=False)
 
-    @property
-    def declared(self) -> dict[str, Param]:
-        """All parameters; `expand` may stand in any request."""
-        return {**self.params, "expand": EXPAND}
+    def __post_init__(self) -> None:
+        # Made once, because every request is held against it.
+        object.__setattr__(self, "declared", {**self.params, "expand": EXPAND})
 
     @property
     def is_list(self) -> bool:
