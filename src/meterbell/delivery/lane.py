@@ -17,7 +17,7 @@ from meterbell.wire.events import event_body
 from meterbell.wire.signing import signature_header
 
 SLOTS = 4
-QUEUE_MAX = 1000
+QUEUE_MAX = 500
 _LOAD = 200
 # How often it is looked whether a disabled endpoint was enabled again, or reading works again.
 _LOOK_SECONDS = 5.0

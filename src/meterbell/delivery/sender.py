@@ -6,6 +6,7 @@ followed, answers are not unpacked, cookies are not kept, proxies of the environ
 
 import asyncio
 import errno
+import socket
 import ssl
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -14,7 +15,7 @@ import aiohttp
 import structlog
 
 from meterbell import __version__
-from meterbell.delivery.lookup import ThreadResolver
+from meterbell.delivery.lookup import Lookup, ThreadResolver
 
 READ_BYTES_MAX = 128 * 1024
 KEPT_BYTES_MAX = 64 * 1024
@@ -60,18 +61,20 @@ class Outcome(NamedTuple):
 class Sender:
     """Makes attempts; an async context manager that owns the connections."""
 
-    def __init__(self, *, timeout_seconds: float) -> None:
+    def __init__(self, *, timeout_seconds: float, lookup: Lookup = socket.getaddrinfo) -> None:
         """Prepare.
 
         Args:
             timeout_seconds: For one attempt, all included.
+            lookup: Finds the addresses of a name.
         """
+        self._lookup = lookup
         self._timeout_seconds = timeout_seconds
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=_connector(),
+            connector=_connector(self._lookup),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             trust_env=False,
@@ -123,13 +126,13 @@ class Sender:
         )
 
 
-def _connector() -> aiohttp.TCPConnector:
+def _connector(lookup: Lookup) -> aiohttp.TCPConnector:
     """Return what makes connections; lanes bound how many.
 
     Each attempt has a fresh one: one that the other side has closed meanwhile would look like a
     failed attempt, and the event would wait for its retry.
     """
-    return aiohttp.TCPConnector(limit=0, force_close=True, resolver=ThreadResolver())
+    return aiohttp.TCPConnector(limit=0, force_close=True, resolver=ThreadResolver(lookup))
 
 
 _NAMES: tuple[tuple[tuple[type[Exception], ...], str], ...] = (

@@ -14,6 +14,7 @@ from meterbell.delivery.schedule import (
     parse_retry_after,
 )
 from tests.builders import NOW
+from tests.hypothesis_profiles import part_of_examples
 
 NOW_MS = NOW * 1000
 SECOND_MS = 1000
@@ -188,6 +189,7 @@ def test_d3_retry_after_is_seconds_or_a_date_within_a_day(
     assert parse_retry_after(header, now_ms=NOW_MS) == wait_ms
 
 
+@part_of_examples(5)
 @given(st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]+ [A-Z][a-z]{2} [0-9]+ [0-9:]+ .*"))
 def test_d3_no_retry_after_does_harm(header: str) -> None:
     wait = parse_retry_after(header, now_ms=NOW_MS)
