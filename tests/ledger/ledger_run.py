@@ -38,9 +38,15 @@ class LedgerRun:
     committer: Committer
     checkpointer: Checkpointer
     clock: SettableClock
+    task: asyncio.Task[None]
     events: list[Event] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     failures: list[StoreFailedError] = field(default_factory=list)
+
+    async def end(self) -> None:
+        """Commit what is waiting, and stop."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
 
     async def create_meter(self, meter: Meter) -> None:
         """Store a meter and make it known."""
@@ -178,11 +184,11 @@ async def open_ledger(
         on_failure=failures.append,
     )
     task = asyncio.create_task(committer.run())
+    ledger = LedgerRun(
+        store, recovered, committer, checkpointer, clock, task, events, deliveries, failures
+    )
     try:
-        yield LedgerRun(
-            store, recovered, committer, checkpointer, clock, events, deliveries, failures
-        )
+        yield ledger
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ledger.end()
         store.close()

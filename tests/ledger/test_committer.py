@@ -1,6 +1,7 @@
 """The commit queue: one transaction for many, answers after it, one failure harms nobody else."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -257,3 +258,51 @@ async def test_usage_does_not_bring_a_deleted_customer_back(tmp_path: Path) -> N
     async with open_ledger(path, limits=limits) as ledger:
         with pytest.raises(InvalidParamError, match="deleted"):
             await ledger.committer.record(make_request("1", customer="cus_a"))
+
+
+class SlowStore(SqliteStore):
+    """A store whose commits wait until they are allowed to go on."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.may_commit = threading.Event()
+        self.may_commit.set()
+        self.is_committing = threading.Event()
+
+    @override
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Wait before the end."""
+        with super().transaction():
+            yield
+            self.is_committing.set()
+            self.may_commit.wait()
+
+
+async def test_requests_that_wait_at_the_end_are_committed_in_order(tmp_path: Path) -> None:
+    stores: list[SlowStore] = []
+
+    def make_store(path: Path) -> SqliteStore:
+        stores.append(SlowStore(path))
+        return stores[0]
+
+    path = tmp_path / "m.db"
+    async with open_ledger(path, make_store=make_store) as ledger:
+        await prepared(ledger)
+        stores[0].is_committing.clear()
+        stores[0].may_commit.clear()
+        first = asyncio.create_task(ledger.committer.record(make_request("1", identifier="a")))
+        await asyncio.to_thread(stores[0].is_committing.wait)
+        waiting = [
+            asyncio.create_task(ledger.committer.record(make_request("1", identifier=name)))
+            for name in ("b", "c")
+        ]
+        await asyncio.sleep(0)
+        ending = asyncio.create_task(ledger.end())
+        await asyncio.sleep(0)
+        stores[0].may_commit.set()
+        await ending
+
+        answers = [await task for task in (first, *waiting)]
+        assert [answer.event.sequence for answer in answers] == [1, 2, 3]
+        assert not ledger.failures

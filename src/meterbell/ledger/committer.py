@@ -91,6 +91,7 @@ class Committer:
         self._on_failure = on_failure
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
+        self._draining = asyncio.Lock()
         self._failure: StoreFailedError | None = None
         self._closing = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="meterbell-writer")
@@ -149,6 +150,15 @@ class Committer:
         return await answer
 
     async def _drain(self) -> None:
+        """Commit what is waiting, one group after the other.
+
+        A group is decided against the state that the one before it left, so there is never a second
+        drain beside a first: at the end `run` may have been cancelled in the middle of one.
+        """
+        async with self._draining:
+            await self._commit_waiting()
+
+    async def _commit_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         while self._queue:
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP_MAX))]
