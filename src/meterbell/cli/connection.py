@@ -155,7 +155,9 @@ class Api:
         except stripe.APIConnectionError as error:
             raise unreachable(self.target.url, _reason(error)) from error
         except stripe.StripeError as error:
-            raise refused(error.http_status, error.json_body) from error
+            raise refused(
+                error.http_status, error.json_body, request_id=error.request_id
+            ) from error
         return Reply(dict(answer.data), answer.body)
 
 
@@ -180,15 +182,19 @@ def _reason(error: "stripe.APIConnectionError") -> str:
     return "connection failed"
 
 
-def refused(status: int | None, body: object) -> RefusedError:
-    """Return the error for an API answer that is one."""
+def refused(status: int | None, body: object, *, request_id: str | None = None) -> RefusedError:
+    """Return the error for an API answer that is one; the log names unexpected ones by request."""
+    suffix = f" (request {request_id})" if request_id else ""
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
-        return RefusedError(f"The server answered {status} with no reason.", code=None, param=None)
+        message = f"The server answered {status} with no reason.{suffix}"
+        return RefusedError(message, code=None, param=None)
     message, code, param = str(error.get("message", "")), error.get("code"), error.get("param")
-    if param and code != "resource_missing" and str(param) not in message:
+    # "No such …" names the id; which parameter it stood in helps only inside a body.
+    is_plain = code == "resource_missing" and "[" not in str(param)
+    if param and not is_plain and str(param) not in message:
         message = f"{message} (param {param})"
-    return RefusedError(message, code=code, param=param)
+    return RefusedError(f"{message}{suffix}", code=code, param=param)
 
 
 @contextmanager

@@ -101,11 +101,12 @@ async def _listen(
             for raw in page.data:
                 event = msgspec.json.decode(raw, type=_Event)
                 forwarded = await _forward(forwarder, bytes(raw), url) if forwarder else None
-                _show(event, raw, forwarded, as_json=request.as_json)
                 cursor = event.id
                 if state is not None:
+                    # Before printing: whoever ends us on reading the line gets no event twice.
                     state.cursor = cursor
                     state.save()
+                _show(event, raw, forwarded, as_json=request.as_json)
             if page.cursor != cursor:
                 # Past events of other types, so that they are not read again.
                 cursor = page.cursor
@@ -183,13 +184,14 @@ class _Source:
             ) as answer:
                 body = await answer.read()
                 status = answer.status
+                request_id = answer.headers.get("Request-Id")
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _AwayError(target.url, _reason(error)) from error
         if status in _RETRIED or status >= _SERVER_ERROR:
             raise _AwayError(target.url, f"it answered {status}")
         try:
             if status != 200:  # noqa: PLR2004 - OK
-                raise refused(status, msgspec.json.decode(body))
+                raise refused(status, msgspec.json.decode(body), request_id=request_id)
             return msgspec.json.decode(body, type=Page)
         except msgspec.MsgspecError as error:
             raise CommandError(

@@ -12,6 +12,7 @@ from meterbell.cli.connection import (
     DataOption,
     JsonOption,
     connected,
+    find_target,
 )
 from meterbell.cli.output import (
     EXIT_FAILED,
@@ -31,15 +32,31 @@ EXAMPLES = examples(
 )
 
 
+FileArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        help="CSV with a header, or NDJSON: event_name, timestamp, identifier; the rest is payload.",
+        show_default=False,
+    ),
+]
+PayloadOption = Annotated[
+    list[str] | None, typer.Option(metavar="KEY=VALUE", help="More payload; repeatable.")
+]
+FormatOption = Annotated[
+    Literal["csv", "ndjson"] | None,
+    typer.Option("--format", help="Default: NDJSON for .ndjson, .jsonl and .json, else CSV."),
+]
+BatchOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Name for this set of lines: equal lines of another batch count again. Default: the "
+        "file's name."
+    ),
+]
+
+
 def send(
-    file: Annotated[
-        Path | None,
-        typer.Argument(
-            help="CSV with a header, or NDJSON: event_name, timestamp, identifier; all else is "
-            "payload.",
-            show_default=False,
-        ),
-    ] = None,
+    file: FileArgument = None,
     *,
     event_name: Annotated[
         str | None, typer.Option(help="Says which meter; with a file: for lines that don't.")
@@ -54,20 +71,9 @@ def send(
     timestamp: Annotated[
         str | None, typer.Option(help="Unix seconds or 2026-01-31T12:00:00Z. Default: now.")
     ] = None,
-    payload: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="More payload; repeatable.")
-    ] = None,
-    file_format: Annotated[
-        Literal["csv", "ndjson"] | None,
-        typer.Option("--format", help="Default: NDJSON for .ndjson, .jsonl and .json, else CSV."),
-    ] = None,
-    batch: Annotated[
-        str | None,
-        typer.Option(
-            help="Name for this set of lines: equal lines of another batch count again. "
-            "Default: the file's name."
-        ),
-    ] = None,
+    payload: PayloadOption = None,
+    file_format: FormatOption = None,
+    batch: BatchOption = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=500, help="Requests under way at most.")
     ] = 32,
@@ -89,23 +95,16 @@ def send(
         "--timestamp": timestamp,
         "--payload": payload,
     }
-    if file is None:
-        with reported():
-            params = _params(event_name, one_only)
-        with connected(api_key=api_key, api_base=api_base, data=data) as api:
-            reply = api.post("/v1/billing/meter_events", params)
-            if as_json:
-                print_raw_json(reply.body)
-            else:
-                print_text(f"Counted, with identifier {reply.data['identifier']}.")
-        return
     with reported():
+        if file is None:
+            params = _params(event_name, one_only)
+            _send_one(params, api_key, api_base, data, as_json=as_json)
+            return
         given = [name for name, option in one_only.items() if option]
         if given:
             raise CommandError(
                 f"{given[0]} is for a single meter event; {file} has its own.", status=EXIT_USAGE
             )
-        from meterbell.cli.connection import find_target  # noqa: PLC0415
         from meterbell.cli.sending_file import send_file  # noqa: PLC0415 - aiohttp
 
         target = find_target(api_key=api_key, api_base=api_base, data=data)
@@ -120,6 +119,17 @@ def send(
         )
         if failed:
             raise typer.Exit(EXIT_FAILED)
+
+
+def _send_one(
+    params: dict[str, Any], api_key: str | None, api_base: str | None, data: str, *, as_json: bool
+) -> None:
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        reply = api.post("/v1/billing/meter_events", params)
+        if as_json:
+            print_raw_json(reply.body)
+        else:
+            print_text(f"Counted, with identifier {reply.data['identifier']}.")
 
 
 def _params(event_name: str | None, options: dict[str, Any]) -> dict[str, Any]:

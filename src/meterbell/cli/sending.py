@@ -52,7 +52,8 @@ class Summary:
             "already_counted": self.already_counted,
             "failed": self.failed,
             "failures": [
-                {"line": failure.line, "message": failure.reason} for failure in self.failures
+                {"line": failure.line, "message": failure.reason}
+                for failure in sorted(self.failures, key=lambda failure: failure.line)
             ],
         }
 
