@@ -35,7 +35,7 @@ EXAMPLES = examples(
 FileArgument = Annotated[
     Path | None,
     typer.Argument(
-        help="CSV with a header, or NDJSON: event_name, timestamp, identifier; the rest is payload.",
+        help="CSV with a header, or NDJSON: event_name, timestamp, identifier, and payload.",
         show_default=False,
     ),
 ]
