@@ -3,7 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from meterbell.delivery.lane import QUEUE_MAX, SLOTS
+from meterbell.delivery.lane import QUEUE_MAX, SLOTS, Lane
+from meterbell.delivery.outbox import Outbox
+from meterbell.delivery.sender import Sender
+from meterbell.ids import CountingIds
 from meterbell.wire.versions import DEFAULT_API_VERSION
 from tests.delivery.delivery_run import open_delivery
 from tests.delivery.receiver import Received, always, held, receiving
@@ -135,6 +138,29 @@ async def test_d2_past_the_bound_deliveries_wait_in_the_database(tmp_path: Path)
         assert sorted(receiver.event_ids) == sorted(event.id for event in events)
 
 
+async def test_d2_memory_holds_a_bounded_part_of_the_queue(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with (
+        open_delivery(tmp_path, start=False) as run,
+        receiving(held(gate)) as receiver,
+        Sender(timeout_seconds=20) as sender,
+    ):
+        endpoint = await run.add_endpoint(receiver.url)
+        await run.emit()
+        outbox = Outbox(run.store, run.committer, run.clock, CountingIds())
+        lane = Lane(endpoint.id, livemode=False, outbox=outbox, sender=sender, clock=run.clock)
+        running = asyncio.create_task(lane.run())
+        await receiver.wait_for(1)
+        await run.emit(QUEUE_MAX + 50)
+        for delivery in run.deliveries()[1:]:
+            lane.offer(delivery)
+
+        assert lane.waiting == QUEUE_MAX
+        lane.stop()
+        gate.set()
+        await running
+
+
 async def test_d2_retries_are_made_however_much_is_new(tmp_path: Path) -> None:
     """A lane that always has something new still comes to what is due again."""
     async with open_delivery(tmp_path) as run, receiving(always(500)) as receiver:
@@ -194,8 +220,9 @@ async def test_d1_what_was_never_begun_is_sent_after_a_restart(tmp_path: Path) -
     async with receiving() as receiver:
         async with open_delivery(tmp_path, start=False) as run:
             await run.add_endpoint(receiver.url)
-            events = await run.emit(20)
+            events = await run.emit(450)  # more than are read at a time
         async with open_delivery(tmp_path) as run:
+            await receiver.wait_for(450)
             await run.until(lambda: set(run.statuses()) == {"succeeded"})
 
         assert sorted(receiver.event_ids) == sorted(event.id for event in events)

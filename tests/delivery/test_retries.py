@@ -1,10 +1,14 @@
 """What follows a failed attempt, with a clock that is set: rule D3."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meterbell.delivery.outbox import Outbox
+from meterbell.delivery.sender import Outcome
+from meterbell.ids import CountingIds
 from tests.delivery.delivery_run import DeliveryRun, open_delivery
 from tests.delivery.receiver import Receiver, always, receiving
 
@@ -162,6 +166,42 @@ async def test_d3_an_endpoint_that_is_gone_is_disabled_at_once(tmp_path: Path) -
 
         assert [a.outcome for a in run.attempts()] == ["status_410", "succeeded"]
         assert len(receiver.received) == 2
+
+
+async def test_d3_what_waited_behind_the_answer_that_disabled_is_sent_once_enabled(
+    tmp_path: Path,
+) -> None:
+    async with open_delivery(tmp_path) as run, receiving(always(410)) as receiver:
+        endpoint = await run.add_endpoint(receiver.url)
+        await run.emit(50)
+        await run.until(lambda: run.endpoint(endpoint).status == "disabled")
+        receiver.answer = always(200)
+        run.clock.advance(seconds=60)
+        await run.change(endpoint, status="enabled")
+        await run.until(lambda: set(run.statuses()) == {"succeeded"})
+
+        assert len(set(receiver.event_ids)) == 50
+
+
+async def test_d3_an_event_in_the_same_commit_as_the_end_of_an_endpoint_is_not_for_it(
+    tmp_path: Path,
+) -> None:
+    async with open_delivery(tmp_path, start=False) as run:
+        endpoint = await run.add_endpoint("http://127.0.0.1:1/")
+        await run.emit()
+        outbox = Outbox(run.store, run.committer, run.clock, CountingIds())
+        now_ms = run.clock.now_ms()
+        gone = Outcome("status_410", 410)
+        (delivery,) = run.deliveries()
+
+        # All three are waiting when the committer takes its next group.
+        await asyncio.gather(
+            run.emit(),
+            outbox.record(endpoint, delivery, gone, started_at_ms=now_ms, ended_at_ms=now_ms),
+            run.emit(),
+        )
+
+        assert len(run.deliveries()) == 2
 
 
 async def test_d3_a_new_address_is_not_disabled_because_the_old_one_is_gone(

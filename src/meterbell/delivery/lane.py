@@ -57,6 +57,11 @@ class Lane:
         self._is_behind = True
         self._next_due_ms: int | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many deliveries are in memory and not yet begun."""
+        return len(self._queue)
+
     def offer(self, delivery: Delivery) -> None:
         """Take in a delivery that is due now; past the bound it waits in the database."""
         if self._is_behind or len(self._queue) >= QUEUE_MAX:

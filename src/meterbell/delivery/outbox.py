@@ -108,9 +108,9 @@ class Outbox:
             response=outcome.response,
         )
 
-        def command(transaction: Transaction) -> int | None:
+        def command(transaction: Transaction) -> None:
             transaction.objects.insert(attempt)
-            is_open = transaction.objects.update(
+            transaction.objects.update(
                 Delivery,
                 *_open(delivery.number),
                 status=status,
@@ -126,12 +126,11 @@ class Outbox:
                     status="disabled",
                 )
                 transaction.forget_endpoints()
-            return next_at if is_open else None
 
-        recorded = await self._committer.execute(command)
+        await self._committer.execute(command)
         if outcome.status_code == _GONE:
             logger.warning("endpoint is gone, disabled", endpoint=endpoint.id)
-        return recorded
+        return next_at
 
     async def give_up_old(self, endpoint: WebhookEndpoint) -> None:
         """Fail what waited too long for a disabled endpoint to be enabled again.
