@@ -121,6 +121,7 @@ def test_c2_a_file_interrupted_midway_is_counted_once_in_all(
     again = run("send", file)
 
     assert status == 130
+    assert "already counted, 0 failed." in log.read_text(), "what was done is still told"
     assert 0 < before < LINES, "it was interrupted midway"
     assert again.returncode == 0
     assert again.stdout == (
