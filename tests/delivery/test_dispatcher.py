@@ -161,6 +161,22 @@ async def test_d2_memory_holds_a_bounded_part_of_the_queue(tmp_path: Path) -> No
         await running
 
 
+async def test_d1_what_was_loaded_and_then_offered_is_sent_once(tmp_path: Path) -> None:
+    gate = asyncio.Event()
+    async with open_delivery(tmp_path) as run, receiving(held(gate)) as receiver:
+        await run.add_endpoint(receiver.url)
+        (first,) = await run.emit()
+        await receiver.wait_for(1)
+        assert run.dispatcher is not None
+        run.dispatcher.wake(run.deliveries())
+        (second,) = await run.emit()
+        await receiver.wait_for(2)
+        gate.set()
+        await run.until_statuses("succeeded", "succeeded")
+
+        assert receiver.event_ids == [first.id, second.id]
+
+
 async def test_d2_retries_are_made_however_much_is_new(tmp_path: Path) -> None:
     """A lane that always has something new still comes to what is due again."""
     async with open_delivery(tmp_path) as run, receiving(always(500)) as receiver:
@@ -238,6 +254,8 @@ async def test_nothing_is_sent_before_the_start_or_after_the_end(tmp_path: Path)
         dispatcher.wake(run.deliveries())
         await run.until_statuses("succeeded")
         await run.stop()
+        tasks = asyncio.all_tasks()
         dispatcher.wake(run.deliveries())
 
+        assert asyncio.all_tasks() == tasks
         assert receiver.event_ids == [event.id]

@@ -143,12 +143,13 @@ class Lane:
         self._is_behind = len(due) == limit
         self._next_due_ms = next_due_ms
         for delivery in due:
-            if delivery.number not in self._taken:
-                self._take(delivery)
+            self._take(delivery)
 
     def _take(self, delivery: Delivery) -> None:
-        self._taken.add(delivery.number)
-        self._queue.append(delivery)
+        # A commit can be read before it is told of: what was loaded may be offered afterwards.
+        if delivery.number not in self._taken:
+            self._taken.add(delivery.number)
+            self._queue.append(delivery)
 
     def _forget_queue(self) -> None:
         self._taken -= {delivery.number for delivery in self._queue}
