@@ -6,6 +6,7 @@ states; the ratio between them is the figure that carries over to other machines
 
 import argparse
 import asyncio
+import gc
 import resource
 import tempfile
 import time
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--customers", type=int, default=100_000)
     options = parser.parse_args()
+    gc.set_threshold(100_000)  # as the server does
     with tempfile.TemporaryDirectory(prefix="meterbell-bench-") as folder:
         path = Path(folder) / "meterbell.db"
         migrate(path)

@@ -4,6 +4,8 @@ Replay decides nothing anew about the outside world: triggers are compared with 
 none is written.
 """
 
+import gc
+
 import msgspec
 import structlog
 
@@ -53,6 +55,17 @@ class Recovered(msgspec.Struct):
 
 def recover(store: Store, *, limits: Limits, ids: IdSource) -> Recovered:
     """Return the state that the log stands for."""
+    # All that is made here stays: looking for garbage in it again and again takes most of a start.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _recover(store, limits=limits, ids=ids)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _recover(store: Store, *, limits: Limits, ids: IdSource) -> Recovered:
     digest_key = _digest_key(store, ids)
     pieces = store.load_checkpoints(_is_usable)
     positions = Positions({}, {})
