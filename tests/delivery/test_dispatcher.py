@@ -185,7 +185,7 @@ async def test_d2_retries_are_made_however_much_is_new(tmp_path: Path) -> None:
         (attempt,) = await run.until_attempts(1)
 
         async def answer(received: Received) -> None:
-            await run.emit()  # the queue is never empty
+            await run.emit(2)  # the queue is never empty
             await received.answer(200)
 
         receiver.answer = answer
@@ -195,6 +195,7 @@ async def test_d2_retries_are_made_however_much_is_new(tmp_path: Path) -> None:
 
         assert attempt.outcome == "status_500"
         assert receiver.event_ids.count(failed.id) == 2
+        assert receiver.event_ids[1:].index(failed.id) < QUEUE_MAX / 2
         receiver.answer = always(200)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from meterbell.delivery.lookup import Lookup
 from meterbell.delivery.sender import KEPT_BYTES_MAX, Outcome, Sender
-from tests.delivery.receiver import Answer, Received, always, held, receiving
+from tests.delivery.receiver import Answer, Received, Receiver, always, held, receiving
 
 CERTIFICATE = Path(__file__).with_name("self_signed.pem")
 OK_HEAD = b"HTTP/1.1 200 OK\r\n"
@@ -46,6 +47,15 @@ async def post_to(sender: Sender, answer: Answer) -> Outcome:
     """Return what comes of an attempt that is answered like this."""
     async with receiving(answer) as receiver:
         return await post(sender, receiver.url)
+
+
+def finds(receiver: Receiver) -> Lookup:
+    """Return a lookup that finds a receiver under any name."""
+
+    def lookup(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.port))]
+
+    return lookup
 
 
 async def test_an_attempt_is_a_plain_post(sender: Sender) -> None:
@@ -101,10 +111,14 @@ async def test_switching_protocols_is_no_success(sender: Sender) -> None:
     assert not outcome.succeeded
 
 
-async def test_cookies_are_not_kept(sender: Sender) -> None:
-    async with receiving(always(200, Set_Cookie="a=b")) as receiver:
-        await post(sender, receiver.url)
-        await post(sender, receiver.url)
+async def test_cookies_are_not_kept() -> None:
+    """Under a name: no cookie jar keeps the cookies of a bare address."""
+    async with (
+        receiving(always(200, Set_Cookie="a=b")) as receiver,
+        Sender(timeout_seconds=20, lookup=finds(receiver)) as sender,
+    ):
+        await post(sender, "http://hooks.example/")
+        await post(sender, "http://hooks.example/")
 
         assert ["cookie" in received.headers for received in receiver.received] == [False, False]
 
@@ -255,14 +269,11 @@ async def test_an_unknown_name_is_a_failure() -> None:
 
 
 async def test_a_name_is_looked_up_and_named_in_the_request() -> None:
-    async with receiving() as receiver:
-
-        def lookup(*_: object, **__: object) -> list[Any]:
-            address = ("127.0.0.1", receiver.port)
-            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)]
-
-        async with Sender(timeout_seconds=20, lookup=lookup) as sender:
-            outcome = await post(sender, "http://hooks.example/")
+    async with (
+        receiving() as receiver,
+        Sender(timeout_seconds=20, lookup=finds(receiver)) as sender,
+    ):
+        outcome = await post(sender, "http://hooks.example/")
 
         assert outcome.succeeded
         assert receiver.received[0].headers["host"] == "hooks.example"
