@@ -28,7 +28,7 @@ test: lint $(NODE)/node_modules/.installed ## Lint, then run every test (ARGS=â€
 	$(PYTEST) -m "not deep"
 
 test-deep: .venv/.dev $(NODE)/node_modules/.installed ## The long fault and fuzz runs
-	HYPOTHESIS_PROFILE=deep $(PYTEST)
+	HYPOTHESIS_PROFILE=deep $(PYTEST) --timeout 7200
 
 lint: .venv/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check --quiet

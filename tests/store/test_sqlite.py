@@ -222,3 +222,23 @@ def assert_readable(path: Path, acknowledged: int) -> None:
     assert sequences == list(range(1, len(sequences) + 1))
     assert pragma(connection, "integrity_check") == "ok"
     connection.close()
+
+
+def test_a_close_in_the_middle_of_a_wal_move_is_noticed(store: SqliteStore) -> None:
+    """The mover had just looked whether it should end when `close` said so: it must look again."""
+    mover = store._wal  # noqa: SLF001 - the moment can't be met from outside
+    closing = mover._closing  # noqa: SLF001
+    wait = closing.wait
+
+    def wait_and_be_closed(timeout: float | None = None) -> bool:
+        closing.wait = wait  # type: ignore[method-assign]
+        is_closing = wait(timeout)
+        closing.set()
+        mover._work.set()  # noqa: SLF001
+        return is_closing
+
+    closing.wait = wait_and_be_closed  # type: ignore[method-assign]
+    mover.wake()
+
+    mover._thread.join(timeout=20)  # noqa: SLF001
+    assert not mover._thread.is_alive()  # noqa: SLF001

@@ -302,9 +302,10 @@ class _WalMover:
         connection = Connection(self._path)
         while True:
             self._work.wait()
+            # Cleared before `_closing` is looked at: a `close` in between is then still seen.
+            self._work.clear()
             if self._closing.wait(_CHECKPOINT_SECONDS):
                 break
-            self._work.clear()
             # PASSIVE never waits for the writer; past the bound, waiting a little beats growing.
             mode = "PASSIVE" if self._wal_bytes() < _WAL_BYTES_MAX else "RESTART"
             try:
