@@ -54,7 +54,7 @@ docs: .venv/.docs ## Build the documentation into ./site
 
 lock: .uv/.installed ## Lock dependencies anew (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) pyproject.toml --group build --output-file requirements/run.txt
-	$(COMPILE) pyproject.toml --group build --group lint --group test \
+	$(COMPILE) pyproject.toml --extra otel --group build --group lint --group test --group bench \
 		--constraints requirements/run.txt --output-file requirements/dev.txt
 	$(COMPILE) --group docs --constraints requirements/dev.txt --output-file requirements/docs.txt
 	printf 'uv\n' | $(COMPILE) - --output-file requirements/uv.txt

@@ -3,6 +3,7 @@
 MeterbellError
 ├── RequestError                  the caller must change something
 │   ├── InvalidParamError         a parameter is missing, unknown or malformed
+│   │   └── UsageRefusedError     … of a meter event, with the reason that error reports name
 │   ├── NotFoundError             the object named in the path does not exist
 │   ├── DuplicateIdentifierError  the identifier was counted before (C2)
 │   ├── LimitReachedError         one more would pass a documented limit
@@ -42,6 +43,20 @@ class RequestError(MeterbellError):
 
 class InvalidParamError(RequestError):
     """A parameter is missing, unknown or malformed."""
+
+
+class UsageRefusedError(InvalidParamError):
+    """A meter event may not be counted.
+
+    Attributes:
+        reason: One of `engine.model.RefusalReason`.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, param: str | None = None, code: str | None = None
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.reason = reason
 
 
 class NotFoundError(RequestError):

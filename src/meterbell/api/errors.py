@@ -20,6 +20,7 @@ from meterbell.errors import (
     StoreFailedError,
     StoreUnavailableError,
     UnsupportedMediaTypeError,
+    UsageRefusedError,
 )
 
 _INVALID = "invalid_request_error"
@@ -42,6 +43,7 @@ class Answer(NamedTuple):
 
 ANSWERS: dict[type[MeterbellError], Answer] = {
     InvalidParamError: Answer(400, _INVALID),
+    UsageRefusedError: Answer(400, _INVALID),
     NotFoundError: Answer(404, _INVALID, "resource_missing"),
     DuplicateIdentifierError: Answer(400, _INVALID),
     LimitReachedError: Answer(400, _INVALID),

@@ -10,6 +10,19 @@ MeterStatus = Literal["active", "inactive"]
 AlertStatus = Literal["active", "inactive", "archived"]
 EventTimeWindow = Literal["hour", "day"]
 BaselineKind = Literal["creation", "lifetime"]
+RefusalReason = Literal[
+    "archived_meter",
+    "duplicate_meter_event",
+    "meter_event_customer_not_found",
+    "meter_event_invalid_value",
+    "meter_event_no_customer_defined",
+    "meter_event_value_not_found",
+    "meter_event_value_too_many_digits",
+    "no_meter",
+    "timestamp_in_future",
+    "timestamp_too_far_in_past",
+]
+"""Why a meter event is not counted, as Stripe's error reports name it (contract §2.12)."""
 
 WINDOW_SECONDS: dict[EventTimeWindow, int] = {"hour": 3600, "day": 86400}
 
@@ -121,6 +134,22 @@ class AlertChange(NamedTuple):
 
 
 LogEntry = MeterEvent | Cancellation | AlertChange
+
+
+class Refusal(NamedTuple):
+    """A meter event of a stream that is not counted; its sender learns of it in a report.
+
+    Attributes:
+        meter: None if there is no meter for the event name.
+        message: For people.
+    """
+
+    livemode: bool
+    reason: RefusalReason
+    meter: MeterId | None
+    event_name: str
+    identifier: str | None
+    message: str
 
 
 class Trigger(NamedTuple):

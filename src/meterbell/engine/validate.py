@@ -10,7 +10,7 @@ from typing import NamedTuple
 from meterbell.engine.model import Meter, MeterEvent, UsageRequest
 from meterbell.engine.state import State
 from meterbell.engine.value import SCALE, parse_value
-from meterbell.errors import InvalidParamError
+from meterbell.errors import InvalidParamError, UsageRefusedError
 from meterbell.ids import CustomerId
 
 # No slash and not dots alone: an id stands in the path of a URL.
@@ -46,12 +46,14 @@ def judge(
         created: Customers created earlier in the same group.
 
     Raises:
-        InvalidParamError: It may not be counted.
+        UsageRefusedError: It may not be counted.
     """
     meter = state.meters_by_event_name.get((request.livemode, request.event_name))
     if meter is None or meter.status != "active":
-        raise InvalidParamError(
-            f'No active meter found for event name "{request.event_name}".', param="event_name"
+        raise UsageRefusedError(
+            f'No active meter found for event name "{request.event_name}".',
+            reason="no_meter" if meter is None else "archived_meter",
+            param="event_name",
         )
     known, is_new = _customer(state, request, meter, created)
     timestamp = _timestamp(request.timestamp, now_ms=now_ms)
@@ -68,9 +70,10 @@ def _customer(
     key = meter.customer_key
     text = request.payload.get(key)
     if not text:
-        raise InvalidParamError(
+        raise UsageRefusedError(
             f"Customer mapping key {key} not found in payload. Meter {meter.id} reads the customer "
             f"id from payload[{key}].",
+            reason="meter_event_no_customer_defined",
             param=f"payload[{key}]",
             code="parameter_missing",
         )
@@ -83,17 +86,24 @@ def _customer(
         return customer, False
     param = f"payload[{key}]"
     if (request.livemode, customer) in state.deleted_customers:
-        raise InvalidParamError(
+        raise UsageRefusedError(
             f"No such customer: '{text[:100]}'. It was deleted, and its id is not used again.",
+            reason="meter_event_customer_not_found",
             param=param,
             code="resource_missing",
         )
     if state.limits.auto_create_customers:
-        require_customer_id(text, param=param)
+        try:
+            require_customer_id(text, param=param)
+        except InvalidParamError as error:
+            raise UsageRefusedError(
+                error.message, reason="meter_event_customer_not_found", param=param
+            ) from error
         return customer, True
-    raise InvalidParamError(
+    raise UsageRefusedError(
         f"No such customer: '{text[:100]}'. Create the customer first (POST /v1/customers takes an "
         "id), or start the server with --customers-auto-create.",
+        reason="meter_event_customer_not_found",
         param=f"payload[{key}]",
         code="resource_missing",
     )
@@ -119,15 +129,17 @@ def _timestamp(timestamp: int | None, *, now_ms: int) -> int:
     if timestamp is None:
         return now
     if timestamp > now + FUTURE_SECONDS_MAX:
-        raise InvalidParamError(
+        raise UsageRefusedError(
             f"Invalid timestamp: {timestamp} is too far in the future. It must be at most 5 "
             f"minutes ahead of the server's time, which is {now}.",
+            reason="timestamp_in_future",
             param="timestamp",
         )
     if timestamp < now - PAST_SECONDS_MAX:
-        raise InvalidParamError(
+        raise UsageRefusedError(
             f"Invalid timestamp: {timestamp} is too far in the past. It must be within the past 35 "
             f"days; the server's time is {now}.",
+            reason="timestamp_too_far_in_past",
             param="timestamp",
         )
     return timestamp
@@ -141,8 +153,9 @@ def _value(request: UsageRequest, meter: Meter) -> int:
     param = f"payload[{key}]"
     text = request.payload.get(key)
     if text is None:
-        raise InvalidParamError(
+        raise UsageRefusedError(
             f"Value key {key} not found in payload. Meter {meter.id} reads the value from {param}.",
+            reason="meter_event_value_not_found",
             param=param,
             code="parameter_missing",
         )

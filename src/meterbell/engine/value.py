@@ -6,13 +6,14 @@ past 2^63 and stays exact.
 
 import re
 
-from meterbell.errors import InvalidParamError
+from meterbell.errors import UsageRefusedError
 
 SCALE_DIGITS = 12
 SCALE = 1_000_000_000_000
 
 # ASCII digits only: `\d`, int() and Decimal() all accept other scripts' digits and underscores.
 _VALUE = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,12}))?")
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 
 def parse_value(text: str, *, param: str) -> int:
@@ -23,17 +24,20 @@ def parse_value(text: str, *, param: str) -> int:
         param: Wire path to name in the error, such as `payload[value]`.
 
     Raises:
-        InvalidParamError: `text` is not such a number.
+        UsageRefusedError: `text` is not such a number.
     """
     # Fast path: most values are short whole numbers. isdecimal() alone accepts other scripts.
     if len(text) <= 15 and text.isascii() and text.isdecimal():  # noqa: PLR2004
         return int(text) * SCALE
     match = _VALUE.fullmatch(text)
     if match is None:
-        raise InvalidParamError(
+        raise UsageRefusedError(
             f"Invalid decimal: {text[:40]!r}. A meter event value is written with ASCII digits, at "
             "most 15 before and 12 after the decimal point, with an optional leading minus: "
             "12, 0.5 or -3.25.",
+            reason="meter_event_value_too_many_digits"
+            if _NUMBER.fullmatch(text)
+            else "meter_event_invalid_value",
             param=param,
         )
     sign, whole, fraction = match.groups()

@@ -1,6 +1,7 @@
 """What holds for every request: routes, headers, bodies, and the one table of errors."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,14 @@ def test_every_error_has_a_row_and_no_row_is_left_over() -> None:
     assert set(ANSWERS) == {leaf for leaf in leaves() if leaf.__module__ == errors.__name__}
 
 
+def usage_refused(message: str) -> errors.UsageRefusedError:
+    return errors.UsageRefusedError(message, reason="no_meter")
+
+
 TABLE = [
     # error, status, type, code, retry
     (errors.InvalidParamError, 400, "invalid_request_error", None, False),
+    (usage_refused, 400, "invalid_request_error", None, False),
     (errors.NotFoundError, 404, "invalid_request_error", "resource_missing", False),
     (errors.DuplicateIdentifierError, 400, "invalid_request_error", None, False),
     (errors.LimitReachedError, 400, "invalid_request_error", None, False),
@@ -57,7 +63,7 @@ TABLE = [
 
 @pytest.mark.parametrize(("error", "status", "kind", "code", "retry"), TABLE)
 def test_the_table_of_errors(
-    error: type[MeterbellError], status: int, kind: str, code: str | None, *, retry: bool
+    error: Callable[[str], MeterbellError], status: int, kind: str, code: str | None, *, retry: bool
 ) -> None:
     answer, body = answer_to(error("What was wrong."))
 
@@ -67,7 +73,7 @@ def test_the_table_of_errors(
 
 
 def test_the_table_above_is_whole() -> None:
-    assert {row[0] for row in TABLE} == set(ANSWERS)
+    assert {type(row[0]("No.")) for row in TABLE} == set(ANSWERS)
 
 
 def test_an_error_may_name_its_code_and_parameter() -> None:
