@@ -40,7 +40,7 @@ def usage_refused(message: str) -> errors.UsageRefusedError:
     return errors.UsageRefusedError(message, reason="no_meter")
 
 
-TABLE = [
+TABLE: list[tuple[Callable[[str], MeterbellError], int, str, str | None, bool]] = [
     # error, status, type, code, retry
     (errors.InvalidParamError, 400, "invalid_request_error", None, False),
     (usage_refused, 400, "invalid_request_error", None, False),
