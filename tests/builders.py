@@ -8,6 +8,8 @@ from meterbell.engine.model import (
     Alert,
     AlertStatus,
     BaselineKind,
+    EventRow,
+    EventRun,
     EventTimeWindow,
     Formula,
     LogEntry,
@@ -17,7 +19,10 @@ from meterbell.engine.model import (
     Trigger,
     UsageRequest,
 )
+from meterbell.engine.replay import replay_run
+from meterbell.engine.rows import event_of
 from meterbell.engine.state import Limits, State
+from meterbell.engine.stream import Values
 from meterbell.engine.value import format_value
 from meterbell.ids import AlertId, CustomerId, MeterId
 
@@ -122,9 +127,10 @@ class EngineRun:
         now: int = NOW,
     ) -> None:
         self.state = State(limits=limits or Limits())
-        self.log: list[LogEntry] = []
+        self.log: list[LogEntry] = []  # each meter event by itself
         self._merged_triggers: list[Trigger] = []
         self._identifiers = 0
+        self.values: Values = {}
         for meter in meters or (make_meter(),):
             self.state.put_meter(meter)
         for customer in customers:
@@ -148,15 +154,15 @@ class EngineRun:
     def lookup(self, sequence: int) -> MeterEvent:
         """Return a merged meter event."""
         entry = self.log[sequence - 1]
-        assert isinstance(entry, MeterEvent)
+        assert isinstance(entry, EventRun)
         assert entry.sequence == sequence
-        return entry
+        (row,) = entry.rows
+        return event_of(self.state.meters[row[0]], row, sequence, entry.received_at_ms)
 
     def merge(self) -> None:
         """Commit the open group and begin another."""
-        self.log += self.group.entries
+        self.log += [single for entry in self.group.entries for single in _singles(entry)]
         self._merged_triggers += self.group.triggers
-        self.group.merge()
         self.group = self._new_group()
 
     def advance(self, seconds: float) -> None:
@@ -205,7 +211,7 @@ class EngineRun:
     def counter(self, customer: str = "cus_a", meter: str = "requests") -> Counter:
         """Return a counter as it is after the open group, which this commits."""
         self.merge()
-        return self.state.counters[MeterId(f"mtr_{meter}"), CustomerId(customer)]
+        return self.state.counters[MeterId(f"mtr_{meter}")][CustomerId(customer)]
 
     def total(self, customer: str = "cus_a", meter: str = "requests") -> str:
         """Return a counter's total, written as people write it."""
@@ -220,11 +226,37 @@ class EngineRun:
         again._identifiers = self._identifiers
         again.group = again._new_group()
         for index, entry in enumerate(self.log, start=1):
-            again.group.replay(entry)
+            again.replay(entry)
             if index % group_size == 0:
                 again.merge()
         again.merge()
         return again
 
+    def replay(self, entry: LogEntry) -> None:
+        """Take in an entry of another run's log."""
+        if isinstance(entry, EventRun):
+            replay_run(self.group, entry, self.values)
+        else:
+            self.group.replay(entry)
+
     def _new_group(self) -> Group:
         return Group(self.state, self.lookup, now_ms=self.now_ms)
+
+
+def _singles(entry: LogEntry) -> list[LogEntry]:
+    """Return an entry with each meter event by itself, however they were grouped."""
+    if not isinstance(entry, EventRun):
+        return [entry]
+    return [
+        EventRun(sequence, entry.received_at_ms, [EventRow(*row)])
+        for sequence, row in enumerate(entry.rows, entry.sequence)
+    ]
+
+
+def all_counters(state: State) -> dict[tuple[str, str], Counter]:
+    """Return every counter by meter and customer."""
+    return {
+        (meter, customer): counter
+        for meter, counters in state.counters.items()
+        for customer, counter in counters.items()
+    }

@@ -14,6 +14,7 @@ from meterbell.api.routes import create_api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.listeners import EventFeed
+from meterbell.engine.decide import Group
 from meterbell.engine.state import Limits
 from meterbell.errors import SettingsError, StoreFailedError
 from meterbell.ids import IdSource, RandomIds
@@ -25,6 +26,8 @@ from meterbell.services import Services
 from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
+
+KEYS_FOLDER = "keys"
 
 logger = structlog.get_logger(__name__)
 
@@ -114,17 +117,16 @@ async def _running(
         identifier_days=settings.identifier_days,
         auto_create_customers=settings.customers_auto_create,
     )
-    recovered = recover(store, limits=limits, ids=ids)
+    recovered = recover(store, settings.folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
     logger.info("state recovered", sequence=recovered.state.sequence, replayed=recovered.replayed)
+    state, indexes = recovered.state, recovered.indexes
     feed = EventFeed()
     checkpointer = Checkpointer(
         store=store,
-        state=recovered.state,
+        state=state,
         clock=clock,
-        identifiers=recovered.identifiers,
-        request_keys=recovered.request_keys,
-        piece_sequences=recovered.piece_sequences,
-        changed_parts=recovered.changed_parts,
+        indexes=indexes,
+        saved=recovered.saved,
     )
 
     def on_events(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
@@ -132,14 +134,17 @@ async def _running(
             feed.notify()
         dispatcher.wake(deliveries)
 
+    def on_group(_group: Group) -> None:
+        indexes.freeze_if_due(state.sequence, now_ms=clock.now_ms())
+
     committer = Committer(
         store=store,
-        state=recovered.state,
+        state=state,
         clock=clock,
         ids=ids,
         queue_max=settings.queue_max,
         on_events=on_events,
-        on_group=checkpointer.note,
+        on_group=on_group,
         on_failure=on_failure,
     )
     dispatcher = Dispatcher(
@@ -159,7 +164,7 @@ async def _running(
             clock=clock,
             ids=ids,
             store=store,
-            state=recovered.state,
+            state=state,
             committer=committer,
             feed=feed,
         )
@@ -167,8 +172,10 @@ async def _running(
         feed.notify()
         await _cancel(working)
         if not committer.failed:
+            indexes.freeze(state.sequence, now_ms=clock.now_ms())
             await checkpointer.save(committer)
         await _cancel([committing])
+        indexes.close()
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -1,7 +1,7 @@
 """An outside check of what a server left on disk, from its log alone and by the rules' own words.
 
-It reads the database with the standard library, shares no code with meterbell, and walks the log
-once. It knows `sum` meters without time windows.
+It reads the database with the standard library, unpacks rows with the libraries of their formats,
+shares no code with meterbell, and walks the log once. It knows `sum` meters without time windows.
 """
 
 import json
@@ -10,6 +10,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact
 from pathlib import Path
+
+import msgspec
+import zstandard
 
 _EXACT = Context(prec=200, traps=[Inexact])
 
@@ -49,13 +52,11 @@ def check(database: Path) -> Findings:
     """Return what the log of an ended server says."""
     connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     try:
-        meters = dict(connection.execute("SELECT number, id FROM meter"))
         walk = _Walk()
-        for row in connection.execute(
-            "SELECT sequence, kind, meter, customer, identifier, payload, previous FROM log"
-            " ORDER BY sequence"
+        for sequence, events, kind, data in connection.execute(
+            "SELECT sequence, events, kind, data FROM log ORDER BY sequence"
         ):
-            walk.take(row, meters)
+            walk.take(sequence, events, kind, data)
         told: dict[tuple[str, str], list[str]] = defaultdict(list)
         for event_id, data in connection.execute(
             "SELECT id, data FROM event WHERE type = 'billing.alert.triggered' ORDER BY number"
@@ -81,6 +82,12 @@ def check(database: Path) -> Findings:
     )
 
 
+def _unpacked(data: bytes) -> bytes:
+    if data[:4] != zstandard.FRAME_HEADER:
+        return data
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
 class _Walk:
     """One walk over the log in commit order."""
 
@@ -92,23 +99,27 @@ class _Walk:
         self._born: dict[str, int] = {}
         self._sequence = 0
 
-    def take(self, row: tuple[object, ...], meters: dict[object, str]) -> None:
-        """Take in one entry."""
-        sequence, kind, meter, customer, identifier, payload, previous = row
-        self._sequence += 1
-        assert sequence == self._sequence, "the log has a gap"
+    def take(self, sequence: int, events: int, kind: int, data: bytes) -> None:
+        """Take in one row of the log."""
+        assert sequence == self._sequence + 1, "the log has a gap"
         if kind == 1:
-            value = Decimal(json.loads(str(payload))["value"])
-            self.identifiers[str(identifier)] += 1
-            self._events[self._sequence] = (meters[meter], str(customer), value)
-            self._add(meters[meter], str(customer), value, since=self._sequence)
-            self._evaluate(meters[meter], str(customer))
-        elif kind == 2:
-            assert isinstance(previous, int)
-            gone_meter, gone_customer, value = self._events[previous]
-            self._add(gone_meter, gone_customer, -value, since=previous)
+            rows = msgspec.msgpack.decode(_unpacked(data))
+            assert len(rows) == events
+            for meter, customer, identifier, _timestamp, text, *_ in rows:
+                self._sequence += 1
+                value = Decimal(text)
+                self.identifiers[identifier] += 1
+                self._events[self._sequence] = (meter, customer, value)
+                self._add(meter, customer, value, since=self._sequence)
+                self._evaluate(meter, customer)
+            return
+        self._sequence += 1
+        if kind == 2:
+            cancelled = msgspec.msgpack.decode(data)
+            gone_meter, gone_customer, value = self._events[cancelled]
+            self._add(gone_meter, gone_customer, -value, since=cancelled)
         else:
-            alert, _evaluated = json.loads(str(payload))
+            alert, _evaluated = json.loads(data)
             known = self.alerts.get(alert["id"])
             if known is None:
                 self._born[alert["id"]] = self._sequence

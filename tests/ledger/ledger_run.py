@@ -1,6 +1,7 @@
 """The ledger over a real SQLite file: committer, checkpoints and recovery without HTTP."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import apsw
 
+from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
+from meterbell.engine.alerts import MeterAlerts
 from meterbell.engine.model import Alert, AlertStatus, Meter
 from meterbell.engine.state import Limits, State
 from meterbell.errors import StoreFailedError
@@ -21,7 +24,7 @@ from meterbell.records import Customer, Delivery, Event, TriggerRecord
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
 from meterbell.store.tables import alert as alert_table
-from tests.builders import NOW
+from tests.builders import NOW, all_counters
 
 
 @dataclass
@@ -114,16 +117,22 @@ def open_recovered(
 ) -> tuple[SqliteStore, Recovered]:
     """Open the database at `path` as a start of the server would, without running anything."""
     store = store or SqliteStore(path)
-    return store, recover(store, limits=limits or Limits(), ids=RandomIds())
+    return store, recover(
+        store,
+        path.parent / KEYS_FOLDER,
+        limits=limits or Limits(),
+        clock=SettableClock(NOW * 1000),
+        ids=RandomIds(),
+    )
 
 
 def everything(state: State) -> object:
     """Return all of a state that decides anything, ready to be compared."""
     return (
         state.sequence,
-        state.counters,
+        all_counters(state),
         state.alerts,
-        state.meter_alerts,
+        {meter: alerts for meter, alerts in state.meter_alerts.items() if alerts != MeterAlerts()},
         state.cancelled,
         state.customers,
         state.meters,
@@ -133,6 +142,7 @@ def everything(state: State) -> object:
 def recovered_state(path: Path) -> tuple[object, int, int]:
     """Return the state after a start, how many entries were replayed, and trigger mismatches."""
     store, recovered = open_recovered(path)
+    recovered.indexes.close()
     store.close()
     return everything(recovered.state), recovered.replayed, recovered.mismatches
 
@@ -142,6 +152,7 @@ def delete_checkpoints(path: Path) -> None:
     connection = apsw.Connection(str(path))
     connection.execute("DELETE FROM checkpoint")
     connection.close()
+    shutil.rmtree(path.parent / KEYS_FOLDER, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -160,10 +171,8 @@ async def open_ledger(
         store=store,
         state=recovered.state,
         clock=clock,
-        identifiers=recovered.identifiers,
-        request_keys=recovered.request_keys,
-        piece_sequences=recovered.piece_sequences,
-        changed_parts=recovered.changed_parts,
+        indexes=recovered.indexes,
+        saved=recovered.saved,
     )
     events: list[Event] = []
     deliveries: list[Delivery] = []
@@ -180,7 +189,9 @@ async def open_ledger(
         ids=RandomIds(),
         queue_max=queue_max,
         on_events=on_events,
-        on_group=checkpointer.note,
+        on_group=lambda _group: recovered.indexes.freeze_if_due(
+            recovered.state.sequence, now_ms=clock.now_ms()
+        ),
         on_failure=failures.append,
     )
     task = asyncio.create_task(committer.run())
@@ -191,4 +202,5 @@ async def open_ledger(
         yield ledger
     finally:
         await ledger.end()
+        recovered.indexes.close()
         store.close()

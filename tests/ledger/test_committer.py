@@ -2,16 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typing_extensions import override
 
 from meterbell.engine.decide import Group
-from meterbell.engine.model import UsageRequest
-from meterbell.engine.state import Limits
+from meterbell.engine.model import EventRun, UsageRequest
+from meterbell.engine.state import Limits, State
+from meterbell.engine.validate import Judged, judge
 from meterbell.errors import (
     DuplicateIdentifierError,
     InvalidParamError,
@@ -40,13 +39,12 @@ class FailingStore(SqliteStore):
     failing = False
 
     @override
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Fail at the end, like a sync that did not succeed."""
-        with super().transaction():
-            yield
-            if self.failing:
-                raise StoreFailedError("disk I/O error")
+    def commit(self) -> None:
+        """Fail, like a sync that did not succeed."""
+        if self.failing:
+            self._rollback()
+            raise StoreFailedError("disk I/O error")
+        super().commit()
 
 
 async def test_one_refused_event_does_not_fail_its_neighbours(tmp_path: Path) -> None:
@@ -64,9 +62,9 @@ async def test_one_refused_event_does_not_fail_its_neighbours(tmp_path: Path) ->
 
         assert [type(outcome).__name__ for outcome in outcomes] == [
             "Recorded",
-            "InvalidParamError",
+            "UsageRefusedError",
             "DuplicateIdentifierError",
-            "InvalidParamError",
+            "UsageRefusedError",
             "Recorded",
         ]
         assert ledger.store.last_sequence() == 2
@@ -129,18 +127,15 @@ async def test_a_failing_command_undoes_only_itself(tmp_path: Path) -> None:
         assert ledger.store.reader.get_meta("whole") == "done"
 
 
-async def test_an_unforeseen_error_fails_one_request_and_counts_the_others(
+async def test_an_unforeseen_error_before_anything_changed_fails_one_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = Group.record
-
-    def breaks(group: Group, request: UsageRequest, *, new_identifier: str) -> object:
-        answer = record(group, request, new_identifier=new_identifier)
+    def breaks(state: State, request: UsageRequest, *, now_ms: int) -> Judged:
         if request.identifier == "poison":
             raise ZeroDivisionError
-        return answer
+        return judge(state, request, now_ms=now_ms)
 
-    monkeypatch.setattr(Group, "record", breaks)
+    monkeypatch.setattr("meterbell.engine.decide.judge", breaks)
     async with open_ledger(tmp_path / "m.db") as ledger:
         await prepared(ledger)
 
@@ -152,8 +147,32 @@ async def test_an_unforeseen_error_fails_one_request_and_counts_the_others(
         )
 
         assert isinstance(outcomes[1], ZeroDivisionError)
-        assert [e.identifier for e in ledger.store.read_log(0)] == ["a", "b"]  # type: ignore[union-attr]
+        assert identifiers(ledger) == ["a", "b"]
         assert not ledger.failures
+
+
+async def test_an_unforeseen_error_in_the_middle_of_a_change_stops_acknowledging(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.db"
+    async with open_ledger(path) as ledger:
+        await prepared(ledger)
+        await ledger.committer.record(make_request("1", identifier="before"))
+        monkeypatch.setattr(Group, "rows_to_extend", None)
+        with pytest.raises(StoreUnavailableError):
+            await ledger.committer.record(make_request("1", identifier="lost"))
+        assert len(ledger.failures) == 1
+        monkeypatch.undo()
+
+    async with open_ledger(path) as ledger:
+        assert identifiers(ledger) == ["before"]
+        await ledger.committer.record(make_request("1", identifier="lost"))
+
+
+def identifiers(ledger: LedgerRun) -> list[str]:
+    """Return the identifiers in the log, in commit order."""
+    runs = [entry for entry in ledger.store.read_log(0) if isinstance(entry, EventRun)]
+    return [row[2] for run in runs for row in run.rows]
 
 
 async def test_a5_trigger_event_and_delivery_are_in_the_usage_transaction(tmp_path: Path) -> None:
@@ -233,7 +252,7 @@ async def test_a_customer_made_by_usage_and_by_a_command_at_once_is_made_once(
             "NoneType",
             "Recorded",
             "Recorded",
-            "InvalidParamError",
+            "UsageRefusedError",
         ]
         assert not ledger.failures
         assert sorted(c.id for c in ledger.store.reader.find(Customer)) == ["cus_new", "cus_other"]
@@ -270,13 +289,11 @@ class SlowStore(SqliteStore):
         self.is_committing = threading.Event()
 
     @override
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Wait before the end."""
-        with super().transaction():
-            yield
-            self.is_committing.set()
-            self.may_commit.wait()
+    def commit(self) -> None:
+        """Wait until it is allowed."""
+        self.is_committing.set()
+        assert self.may_commit.wait(timeout=30), "nobody allowed it"
+        super().commit()
 
 
 async def test_requests_that_wait_at_the_end_are_committed_in_order(tmp_path: Path) -> None:
@@ -292,7 +309,7 @@ async def test_requests_that_wait_at_the_end_are_committed_in_order(tmp_path: Pa
         stores[0].is_committing.clear()
         stores[0].may_commit.clear()
         first = asyncio.create_task(ledger.committer.record(make_request("1", identifier="a")))
-        await asyncio.to_thread(stores[0].is_committing.wait)
+        await asyncio.to_thread(stores[0].is_committing.wait, 30)
         waiting = [
             asyncio.create_task(ledger.committer.record(make_request("1", identifier=name)))
             for name in ("b", "c")

@@ -9,10 +9,11 @@ from random import Random  # noqa: TID251 - seeded, so that a failure can be rep
 import apsw
 import pytest
 
+from meterbell.app import KEYS_FOLDER
 from meterbell.engine.model import AlertStatus, Formula, UsageRequest
 from meterbell.errors import RequestError
 from meterbell.ids import AlertId
-from meterbell.ledger import segments
+from meterbell.ledger import checkpoints, index
 from tests.builders import HOUR, NOW, make_alert, make_meter, make_request
 from tests.ledger.ledger_run import (
     LedgerRun,
@@ -90,7 +91,8 @@ class RandomLoad:
 async def test_replay_equals_the_live_state_and_triggers_nothing_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(segments, "_RECENT_MAX", 60)
+    monkeypatch.setattr(index, "RECENT_MAX", 60)
+    monkeypatch.setattr(checkpoints, "COUNTERS_MAX", 4)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         load = RandomLoad(ledger, seed)
@@ -113,7 +115,8 @@ async def test_replay_equals_the_live_state_and_triggers_nothing_new(
     assert with_checkpoint[1] < entries
     assert without_checkpoint == (live, entries, 0)
     assert with_checkpoint[2] == 0
-    store, _ = open_recovered(path)
+    store, again = open_recovered(path)
+    again.indexes.close()
     assert sorted(ledger_triggers := store.reader.find(type(triggers[0])), key=repr) == sorted(
         triggers, key=repr
     )
@@ -124,7 +127,7 @@ async def test_replay_equals_the_live_state_and_triggers_nothing_new(
 async def test_c2_identifiers_are_known_after_a_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segments, "_RECENT_MAX", 10)
+    monkeypatch.setattr(index, "RECENT_MAX", 10)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         await ledger.create_meter(make_meter())
@@ -133,7 +136,8 @@ async def test_c2_identifiers_are_known_after_a_start(
             await ledger.committer.record(make_request("1", identifier=f"id_{number}"))
             if number % 12 == 0:
                 await ledger.checkpointer.save(ledger.committer)
-        assert ledger.recovered.identifiers.segments
+        ledger.recovered.indexes.settle()
+        assert ledger.recovered.indexes.keys[1] >= 80
 
     async with open_ledger(path) as ledger:
         outcomes = await asyncio.gather(
@@ -148,11 +152,12 @@ async def test_c2_identifiers_are_known_after_a_start(
         assert ledger.store.last_sequence() == 95
 
 
-@pytest.mark.parametrize("damaged", ["part/%", "positions", "identifiers/%", "%"])
+@pytest.mark.parametrize("damaged", ["counters/%", "positions", "%", ""])
 async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str
 ) -> None:
-    monkeypatch.setattr(segments, "_RECENT_MAX", 60)
+    monkeypatch.setattr(index, "RECENT_MAX", 60)
+    monkeypatch.setattr(checkpoints, "COUNTERS_MAX", 4)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         load = RandomLoad(ledger, 99)
@@ -162,19 +167,52 @@ async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
         await load.run(100)
         await ledger.checkpointer.save(ledger.committer)
         live = everything(ledger.recovered.state)
+        entries = ledger.store.last_sequence()
+    if damaged:
+        damage_newest(path, damaged)
+    else:
+        files = list((tmp_path / KEYS_FOLDER).glob("identifiers-test/*.keys"))
+        assert files
+        for file in files:
+            file.write_bytes(file.read_bytes()[:-1] + b"?")
+
+    state, replayed, mismatches = recovered_state(path)
+
+    assert state == live
+    assert mismatches == 0
+    if not damaged:
+        assert replayed == entries
+
+
+async def test_a_lost_piece_is_replaced_by_replay_of_the_whole_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "COUNTERS_MAX", 4)
+    path = tmp_path / "m.db"
+    async with open_ledger(path) as ledger:
+        load = RandomLoad(ledger, 5)
+        await load.prepare()
+        await load.run(100)
+        await ledger.checkpointer.save(ledger.committer)
+        live = everything(ledger.recovered.state)
+        entries = ledger.store.last_sequence()
+    connection = apsw.Connection(str(path))
+    connection.execute("DELETE FROM checkpoint WHERE name LIKE 'counters/mtr_sum/%'")
+    connection.close()
+
+    assert recovered_state(path) == (live, entries, 0)
+
+
+def damage_newest(path: Path, names: str) -> None:
+    """Overwrite the newest generation of some pieces with zeros."""
     connection = apsw.Connection(str(path))
     connection.execute(
         "UPDATE checkpoint SET data = zeroblob(length(data)) WHERE name LIKE ? AND generation = ("
         "SELECT max(generation) FROM checkpoint AS newest WHERE newest.name = checkpoint.name)",
-        (damaged,),
+        (names,),
     )
     assert connection.changes()
     connection.close()
-
-    state, _, mismatches = recovered_state(path)
-
-    assert state == live
-    assert mismatches == 0
 
 
 async def test_a4_triggers_are_not_repeated_after_a_start(tmp_path: Path) -> None:

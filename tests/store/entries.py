@@ -1,7 +1,6 @@
 """Log entries and rows for store tests, with defaults that don't matter."""
 
-from meterbell.engine.model import Meter, MeterEvent
-from meterbell.engine.value import parse_value
+from meterbell.engine.model import EventRow, EventRun, Meter
 from meterbell.ids import CustomerId
 from meterbell.records import Delivery, Event
 from meterbell.store.base import Store
@@ -19,31 +18,28 @@ def add_meter(store: Store, meter: Meter | None = None) -> Meter:
 def make_entry(
     sequence: int,
     *,
-    value: str = "1",
+    value: str | None = "1",
     received_at_ms: int = NOW * 1000,
     meter: Meter | None = None,
     identifier: str | None = None,
-    payload: dict[str, str] | None = None,
+    rest: dict[str, str] | None = None,
     previous: int = 0,
     request_key: bytes = b"",
     request_digest: bytes = b"",
-) -> MeterEvent:
-    """Return an accepted meter event of `make_meter()`."""
-    meter = meter or make_meter()
-    return MeterEvent(
-        sequence=sequence,
-        livemode=meter.livemode,
-        meter=meter.id,
+) -> EventRun:
+    """Return an accepted meter event of `make_meter()` by itself."""
+    row = EventRow(
+        meter=(meter or make_meter()).id,
         customer=CustomerId("cus_a"),
         identifier=identifier or f"identifier_{sequence}",
         timestamp=NOW,
-        value=parse_value(value, param="value"),
-        payload=payload or {"stripe_customer_id": "cus_a", "value": value},
+        value=value,
         previous=previous,
-        received_at_ms=received_at_ms,
+        rest=rest,
         request_key=request_key,
         request_digest=request_digest,
     )
+    return EventRun(sequence, received_at_ms, [row])
 
 
 def make_event(name: str, *, livemode: bool = False) -> Event:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from meterbell.engine.model import AlertChange, Cancellation, LogEntry, Meter
+from meterbell.engine.model import AlertChange, Cancellation, EventRun, LogEntry, Meter
+from meterbell.engine.value import SCALE
 from meterbell.errors import InvalidParamError
 from meterbell.records import Event
 from meterbell.store.base import Store
@@ -32,6 +33,7 @@ def test_c1_every_kind_of_entry_comes_back_after_the_store_is_opened_again(
             1,
             value="-123456789012345.123456789012",
             identifier="Straße ☃ \x00 '\"",
+            rest={"region": "é"},
             request_key=b"\x00key",
             request_digest=b"\xffdigest",
         ),
@@ -48,18 +50,49 @@ def test_c1_every_kind_of_entry_comes_back_after_the_store_is_opened_again(
     assert list(again.read_log(2)) == entries[2:]
     assert list(again.read_control(4)) == entries[2:]
     assert list(again.read_control(3)) == entries[2:3]
-    assert again.read_event(1) == entries[0]
-    assert again.lookup_event(2) == entries[1]
+    found = again.find_event(1)
+    assert found is not None
+    assert (found.sequence, found.identifier, found.value) == (
+        1,
+        "Straße ☃ \x00 '\"",
+        -123456789012345123456789012,
+    )
+    assert found.payload == {
+        "stripe_customer_id": "cus_a",
+        "value": "-123456789012345.123456789012",
+        "region": "é",
+    }
+    assert again.find_event(3) is again.find_event(5) is None
     assert again.last_sequence() == 4
 
 
 def test_a_count_meter_needs_no_value_in_the_payload(store: Store) -> None:
     meter = add_meter(store, make_meter(formula="count"))
-    entry = make_entry(1, meter=meter, payload={"stripe_customer_id": "cus_a"})
     with store.transaction():
-        store.append([entry])
+        store.append([make_entry(1, meter=meter, value=None)])
 
-    assert store.read_event(1) == entry
+    found = store.find_event(1)
+    assert found is not None
+    assert (found.payload, found.value) == ({"stripe_customer_id": "cus_a"}, SCALE)
+
+
+def test_a_long_run_is_stored_in_parts_and_read_from_any_place(store: Store) -> None:
+    add_meter(store)
+    rows = [make_entry(n).rows[0] for n in range(1, 1701)]
+    with store.transaction():
+        store.append([EventRun(1, NOW * 1000, rows), make_entry(1701)])
+
+    for after in (0, 1, 499, 500, 501, 1699, 1700, 1701, 5000):
+        read = list(store.read_log(after))
+        identifiers = [row[2] for run in read if isinstance(run, EventRun) for row in run.rows]
+        assert identifiers == [f"identifier_{n}" for n in range(after + 1, 1702)]
+        assert [run.sequence for run in read][:1] == [after + 1][: len(read)]
+    for sequence in (1, 500, 501, 1700, 1701):
+        found = store.find_event(sequence)
+        assert found is not None
+        assert found.identifier == f"identifier_{sequence}"
+    assert store.find_event(1702) is None
+    assert store.last_sequence() == 1701
 
 
 def test_both_modes_share_one_commit_order(store: Store) -> None:
@@ -140,4 +173,6 @@ def test_a_meter_keeps_its_identity_when_its_name_changes(store: Store) -> None:
     found = store.reader.get(Meter, meter.id, livemode=False)
 
     assert found == replace(meter, display_name="New", status="inactive", deactivated_at=NOW)
-    assert store.read_event(1).meter == meter.id
+    event = store.find_event(1)
+    assert event is not None
+    assert event.meter == meter.id

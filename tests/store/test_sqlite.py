@@ -111,9 +111,9 @@ def test_hot_reads_search_an_index(
 ) -> None:
     statements = record_statements(connections, lambda: read(store))
 
-    assert len(statements) == 1
-    found = plan_of(path, statements[0])
-    assert found[0].startswith(plan), found
+    plans = [plan_of(path, statement)[0] for statement in statements]
+    assert all(found.startswith("SEARCH") for found in plans), plans
+    assert plans[-1].startswith(plan), plans
 
 
 def test_an_event_is_read_by_its_place_in_the_log(
@@ -123,9 +123,9 @@ def test_an_event_is_read_by_its_place_in_the_log(
     with store.transaction():
         store.append([make_entry(1)])
 
-    statements = record_statements(connections, lambda: store.read_event(1))
+    statements = record_statements(connections, lambda: store.find_event(1))
 
-    assert plan_of(path, statements[0]) == ["SEARCH log USING INTEGER PRIMARY KEY (rowid=?)"]
+    assert plan_of(path, statements[0]) == ["SEARCH log USING INTEGER PRIMARY KEY (rowid<?)"]
 
 
 def test_c1_each_commit_is_synced_and_moves_no_pages(

@@ -1,11 +1,13 @@
 """A counter: the running aggregate of one meter and one customer, and what its alerts need.
 
-Counters are read while the next group is being decided, so a group never changes one in place: it
-works on a fork and merges it when the group is committed.
+There are millions of them and nearly every event touches exactly one, so what every event needs
+stands in the counter itself and everything rarer in its `Detail`. Neither is looked at by the
+garbage collector: they hold plain data and refer to nothing that refers back.
 """
 
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from meterbell.ids import AlertId
 
@@ -40,12 +42,9 @@ class Bucket(NamedTuple):
 
 
 _NO_EVENTS = Bucket()
-# Stands in a fork for a window whose events were all cancelled. No event has sequence 0.
-_NOTHING_COUNTS = Counted(0, 0, 0)
 
 
-@dataclass(slots=True)
-class Baseline:
+class Baseline(Struct, array_like=True):
     """Usage of one counter that does not count for one alert (A2).
 
     Attributes:
@@ -59,93 +58,105 @@ class Baseline:
     since: Counted | None = None
 
 
-@dataclass(slots=True)
-class Counter:
+class Detail(Struct, array_like=True, gc=False):
+    """What few events of a counter need.
+
+    Attributes:
+        changed: Sequence of the latest log entry that changed the counter other than by a plain
+            event of its newest hour.
+        newest: For `last`: the counted event with the newest timestamp.
+        newest_in_hour: The same within the counter's newest hour.
+        buckets: All hours but the newest, by UTC hour since 1970.
+        slots: For meters with an event time window: the event that counts in each window.
+        baselines: By alert; only for alerts made after the counter.
+        watch: Untriggered alerts to be evaluated one by one.
+        triggered: Alerts that fired for this customer.
+    """
+
+    changed: int = 0
+    newest: Counted | None = None
+    newest_in_hour: Counted | None = None
+    buckets: dict[int, Bucket] = {}
+    slots: dict[int, Counted] = {}
+    baselines: dict[AlertId, Baseline] = {}
+    watch: tuple[AlertId, ...] = ()
+    triggered: frozenset[AlertId] = frozenset()
+
+
+NO_DETAIL = Detail()
+"""Stands for the detail of a counter that has none; never changed."""
+
+
+class Counter(Struct, array_like=True, gc=False):
     """The running aggregate of one meter and one customer.
 
     Attributes:
         total: Aggregate of all counted events, in units of 10^-12.
-        newest: For `last`: the counted event with the newest timestamp.
-        peak: Highest total right after any event. Every active alert without a baseline whose
-            threshold is at or below it has triggered or stands in `watch`.
-        armed: Sequence of the latest alert change that this counter has taken in.
         next_fire: Lowest total at which an alert may trigger; lower than needed does no harm.
-        buckets: By UTC hour since 1970. In a fork: only those that changed.
-        slots: For meters with an event time window: the event that counts in each window. In a
-            fork: only those that changed.
-        baselines: By alert; only for alerts made after the counter.
-        watch: Untriggered alerts to be evaluated one by one.
-        triggered: Alerts that fired for this customer.
-        origin: In a fork: the counter it was made from.
+        armed: Sequence of the latest alert change that this counter has taken in.
+        hour: The newest UTC hour with an event, since 1970; -1 before the first event.
+        value: That hour's `Bucket.value`.
+        events: That hour's `Bucket.events`.
+        head: That hour's `Bucket.head`.
+        peak: Highest total right before it fell; see `highest`.
+        detail: What few events need; None as long as it would be empty.
     """
 
     total: int = 0
-    newest: Counted | None = None
-    peak: int = 0
-    armed: int = 0
     next_fire: int = NEVER
-    buckets: dict[int, Bucket] = field(default_factory=dict)
-    slots: dict[int, Counted] | None = None
-    baselines: dict[AlertId, Baseline] | None = None
-    watch: tuple[AlertId, ...] = ()
-    triggered: frozenset[AlertId] = frozenset()
-    origin: "Counter | None" = None
+    armed: int = 0
+    hour: int = -1
+    value: int = 0
+    events: int = 0
+    head: int = 0
+    peak: int = 0
+    detail: Detail | None = None
 
-    def fork(self) -> "Counter":
-        """Return a copy that can change while this one is read."""
-        baselines = self.baselines
-        if baselines is not None:
-            baselines = {alert: replace(baseline) for alert, baseline in baselines.items()}
-        return Counter(
-            self.total,
-            self.newest,
-            self.peak,
-            self.armed,
-            self.next_fire,
-            {},
-            None if self.slots is None else {},
-            baselines,
-            self.watch,
-            self.triggered,
-            self,
-        )
+    @property
+    def highest(self) -> int:
+        """The highest total so far.
+
+        Every active alert without a baseline whose threshold is at or below it has triggered or
+        stands in `watch`.
+        """
+        return max(self.peak, self.total)
+
+    @property
+    def changed(self) -> int:
+        """Sequence of the latest log entry that changed the counter."""
+        detail = self.detail
+        return self.head if detail is None else max(self.head, detail.changed)
+
+    def read_detail(self) -> Detail:
+        """Return the detail to be read."""
+        return self.detail or NO_DETAIL
+
+    def open_detail(self) -> Detail:
+        """Return the detail to be changed."""
+        if self.detail is None:
+            self.detail = Detail()
+        return self.detail
 
     def bucket(self, hour: int) -> Bucket:
         """Return the aggregate of an hour, empty if nothing came."""
-        found = self.buckets.get(hour)
-        if found is None and self.origin is not None:
-            found = self.origin.buckets.get(hour)
-        return found or _NO_EVENTS
+        if hour == self.hour:
+            return Bucket(self.value, self.events, self.read_detail().newest_in_hour, self.head)
+        return self.read_detail().buckets.get(hour, _NO_EVENTS)
 
-    def hours(self) -> set[int]:
+    def set_bucket(self, hour: int, bucket: Bucket) -> None:
+        """Make `bucket` the aggregate of an hour; a newer hour than all becomes the newest."""
+        if hour > self.hour:
+            if self.hour >= 0:
+                self.open_detail().buckets[self.hour] = self.bucket(self.hour)
+            self.hour = hour
+        if hour == self.hour:
+            self.value, self.events, newest, self.head = bucket
+            if newest is not self.read_detail().newest_in_hour:
+                self.open_detail().newest_in_hour = newest
+        else:
+            self.open_detail().buckets[hour] = bucket
+
+    def hours(self) -> list[int]:
         """Return the hours that have a bucket."""
-        return set(self.buckets) | (set(self.origin.buckets) if self.origin else set())
-
-    def slot(self, window: int) -> Counted | None:
-        """Return the event that counts in an event time window, by its number since 1970."""
-        assert self.slots is not None
-        found = self.slots.get(window)
-        if found is None and self.origin is not None:
-            assert self.origin.slots is not None
-            found = self.origin.slots.get(window)
-        return None if found is _NOTHING_COUNTS else found
-
-    def set_slot(self, window: int, counted: Counted | None) -> None:
-        """Make `counted` the event that counts in an event time window."""
-        assert self.slots is not None
-        self.slots[window] = counted or _NOTHING_COUNTS
-
-    def merge(self) -> None:
-        """Turn a fork into the counter itself; its origin must not be used any more."""
-        origin, self.origin = self.origin, None
-        if origin is not None:
-            origin.buckets.update(self.buckets)
-            self.buckets = origin.buckets
-        if self.slots is not None:
-            slots = {} if origin is None or origin.slots is None else origin.slots
-            for window, counted in self.slots.items():
-                if counted is _NOTHING_COUNTS:
-                    slots.pop(window, None)
-                else:
-                    slots[window] = counted
-            self.slots = slots
+        hours = list(self.read_detail().buckets)
+        return hours if self.hour < 0 else [*hours, self.hour]

@@ -4,9 +4,9 @@ An alert fires at the first meter event after which the usage that counts for it
 threshold, while it is active, once per customer. Two ways lead there:
 
 - Alerts without a baseline in the counter are found in the scope's shared, sorted thresholds: those
-  in (peak, total].
-- All others (made after the counter, or reactivated below its peak) stand in the counter's `watch`
-  and are evaluated one by one.
+  above the highest total so far and at or below the new one.
+- All others (made after the counter, or reactivated below its highest total) stand in the counter's
+  `watch` and are evaluated one by one.
 
 `next_fire` is the lowest total at which either may happen, so most events cost one comparison.
 """
@@ -21,8 +21,7 @@ Scopes = tuple[ScopeAlerts, ...]
 
 def new_counter(meter: Meter, scopes: Scopes) -> Counter:
     """Return a counter without usage; nothing that its alerts would have to leave out."""
-    counter = Counter(slots={} if meter.event_time_window else None)
-    counter.armed = max((scope.revision for scope in scopes), default=0)
+    counter = Counter(armed=max((scope.revision for scope in scopes), default=0))
     refresh_next_fire(meter, counter, scopes)
     return counter
 
@@ -42,79 +41,109 @@ def catch_up(meter: Meter, counter: Counter, scopes: Scopes) -> None:
     for scope in scopes:
         for alert in scope.changed_since(counter.armed):
             if alert.created_sequence > counter.armed and alert.baseline == "creation":
-                if counter.baselines is None:
-                    counter.baselines = {}
-                counter.baselines[alert.id] = Baseline(alert.created_sequence, counter.total)
+                baseline = Baseline(alert.created_sequence, counter.total)
+                counter.open_detail().baselines[alert.id] = baseline
             if _needs_watch(counter, alert):
-                counter.watch = (*counter.watch, alert.id)
+                detail = counter.open_detail()
+                detail.watch = (*detail.watch, alert.id)
     counter.armed = max(scope.revision for scope in scopes)
     refresh_next_fire(meter, counter, scopes)
 
 
 def _forget_inactive(counter: Counter, scopes: Scopes) -> None:
     """Keep baselines of alerts that may come back, and watch only active ones."""
-    if counter.baselines:
-        counter.baselines = {
+    detail = counter.detail
+    if detail is None:
+        return
+    if detail.baselines:
+        detail.baselines = {
             alert_id: baseline
-            for alert_id, baseline in counter.baselines.items()
+            for alert_id, baseline in detail.baselines.items()
             if any(alert_id in scope.alerts for scope in scopes)
         }
-    if counter.watch:
-        counter.watch = tuple(
+    if detail.watch:
+        detail.watch = tuple(
             alert.id for alert in _watched(counter, scopes) if alert.status == "active"
         )
 
 
 def _needs_watch(counter: Counter, alert: Alert) -> bool:
     """Return whether the shared thresholds can't fire this active alert any more."""
-    if alert.status != "active" or alert.id in counter.triggered or alert.id in counter.watch:
+    detail = counter.read_detail()
+    if alert.status != "active" or alert.id in detail.triggered or alert.id in detail.watch:
         return False
-    return alert.id in (counter.baselines or {}) or threshold_of(alert) <= counter.peak
+    return alert.id in detail.baselines or threshold_of(alert) <= counter.highest
 
 
-def cross(meter: Meter, counter: Counter, scopes: Scopes) -> list[tuple[Alert, int]]:
+def cross(
+    meter: Meter, counter: Counter, scopes: Scopes, *, highest: int
+) -> list[tuple[Alert, int]]:
     """Return the alerts that fire right after an event, with the usage that fired them.
 
     Lowest threshold first, then oldest alert first. Each is marked as triggered in the counter.
+
+    Args:
+        meter: The counter's meter.
+        counter: As it is after the event.
+        scopes: The alerts that watch it.
+        highest: The highest total before the event.
     """
     fired: list[tuple[Alert, int]] = []
-    baselines = counter.baselines or {}
+    detail = counter.read_detail()
     for scope in scopes:
         fired += [
             (alert, counter.total)
-            for alert in scope.active_between(counter.peak, counter.total)
-            if alert.id not in counter.triggered and alert.id not in baselines
+            for alert in scope.active_between(highest, counter.total)
+            if alert.id not in detail.triggered and alert.id not in detail.baselines
         ]
     waiting = []
     for alert in _watched(counter, scopes):
-        usage = usage_counted(meter, counter, baselines.get(alert.id))
+        usage = usage_counted(meter, counter, detail.baselines.get(alert.id))
         if usage >= threshold_of(alert):
             fired.append((alert, usage))
         else:
             waiting.append(alert.id)
-    counter.watch = tuple(waiting)
-    counter.triggered |= {alert.id for alert, _ in fired}
-    counter.peak = max(counter.peak, counter.total)
+    if fired:
+        detail = counter.open_detail()
+        detail.watch = tuple(waiting)
+        detail.triggered |= {alert.id for alert, _ in fired}
     refresh_next_fire(meter, counter, scopes)
     return sorted(fired, key=lambda pair: (pair[0].gte, pair[0].created_sequence))
 
 
+def watch_between(counter: Counter, scopes: Scopes, low: int, high: int) -> None:
+    """Evaluate one by one what a cancellation lifted the total over: only an event may fire it."""
+    detail = counter.open_detail()
+    detail.watch += tuple(
+        alert.id
+        for scope in scopes
+        for alert in scope.active_between(low, high)
+        if alert.id not in detail.triggered
+        and alert.id not in detail.baselines
+        and alert.id not in detail.watch
+    )
+
+
 def fire_at_once(meter: Meter, counter: Counter, scopes: Scopes, alert: Alert) -> None:
     """Mark an alert as triggered without waiting for an event."""
-    counter.triggered |= {alert.id}
-    counter.watch = tuple(other for other in counter.watch if other != alert.id)
+    detail = counter.open_detail()
+    detail.triggered |= {alert.id}
+    detail.watch = tuple(other for other in detail.watch if other != alert.id)
     refresh_next_fire(meter, counter, scopes)
 
 
 def refresh_next_fire(meter: Meter, counter: Counter, scopes: Scopes) -> None:
     """Work out anew the lowest total at which an alert may fire."""
-    lowest = min((scope.next_threshold(counter.peak) for scope in scopes), default=NEVER)
-    if counter.watch and meter.formula == "last":
-        lowest = ALWAYS  # usage since an alert's creation may be above the newest value
-    else:
-        for alert in _watched(counter, scopes):
-            baseline = (counter.baselines or {}).get(alert.id)
-            lowest = min(lowest, threshold_of(alert) + (baseline.value if baseline else 0))
+    highest = counter.highest
+    lowest = min((scope.next_threshold(highest) for scope in scopes), default=NEVER)
+    detail = counter.detail
+    if detail is not None and detail.watch:
+        if meter.formula == "last":
+            lowest = ALWAYS  # usage since an alert's creation may be above the newest value
+        else:
+            for alert in _watched(counter, scopes):
+                baseline = detail.baselines.get(alert.id)
+                lowest = min(lowest, threshold_of(alert) + (baseline.value if baseline else 0))
     counter.next_fire = lowest
 
 
@@ -122,7 +151,7 @@ def _watched(counter: Counter, scopes: Scopes) -> list[Alert]:
     """Return the alerts to be evaluated one by one; after `catch_up` all of them are active."""
     return [
         scope.alerts[alert_id]
-        for alert_id in counter.watch
+        for alert_id in counter.read_detail().watch
         for scope in scopes
         if alert_id in scope.alerts
     ]

@@ -21,10 +21,11 @@ def add_event(meter: Meter, counter: Counter, *, sequence: int, timestamp: int, 
     counted = Counted(timestamp, sequence, value)
     if meter.event_time_window is not None:
         slot = timestamp // WINDOW_SECONDS[meter.event_time_window]
-        replaced = counter.slot(slot)
+        slots = counter.open_detail().slots
+        replaced = slots.get(slot)
         if replaced is not None:
             _take_out(meter, counter, replaced)
-        counter.set_slot(slot, counted)
+        slots[slot] = counted
     if meter.formula == "last":
         _take_as_newest(meter, counter, counted)
     return _put_in(meter, counter, counted)
@@ -37,7 +38,7 @@ def remove_event(
 
     Args:
         meter: The event's meter.
-        counter: A fork, which knows every alert made until now.
+        counter: One that knows every alert made until now.
         event: Accepted earlier, and no longer among `hour_events`.
         hour_events: For what one of the remaining events must take its place.
     """
@@ -45,12 +46,15 @@ def remove_event(
     if meter.event_time_window is not None:
         window_seconds = WINDOW_SECONDS[meter.event_time_window]
         slot = gone.timestamp // window_seconds
-        if counter.slot(slot) != gone:
+        slots = counter.open_detail().slots
+        if slots.get(slot) != gone:
             return
         _take_out(meter, counter, gone)
         instead = _latest_in_slot(slot, window_seconds, hour_events)
-        counter.set_slot(slot, instead)
-        if instead is not None:
+        if instead is None:
+            del slots[slot]
+        else:
+            slots[slot] = instead
             _put_back(meter, counter, instead)
     else:
         _take_out(meter, counter, gone)
@@ -83,7 +87,7 @@ def _put_in(meter: Meter, counter: Counter, counted: Counted) -> int:
         value += counted.value
         counter.total += counted.value
     new_head = max(head, counted.sequence)
-    counter.buckets[hour] = Bucket(value, events + 1, newest, new_head)
+    counter.set_bucket(hour, Bucket(value, events + 1, newest, new_head))
     return head
 
 
@@ -91,7 +95,7 @@ def _put_back(meter: Meter, counter: Counter, counted: Counted) -> None:
     """Let an earlier event of a window count again."""
     _put_in(meter, counter, counted)
     if meter.formula != "last":
-        for baseline in (counter.baselines or {}).values():
+        for baseline in counter.read_detail().baselines.values():
             if counted.sequence < baseline.created_sequence:
                 baseline.value += counted.value
 
@@ -103,14 +107,14 @@ def _take_out(meter: Meter, counter: Counter, counted: Counted) -> None:
     if meter.formula != "last":
         value -= counted.value
         counter.total -= counted.value
-        for baseline in (counter.baselines or {}).values():
+        for baseline in counter.read_detail().baselines.values():
             if counted.sequence < baseline.created_sequence:
                 baseline.value -= counted.value
                 # An alert's usage may now be above its threshold without the total having risen.
                 counter.next_fire = ALWAYS
     elif newest == counted:
         newest = None
-    counter.buckets[hour] = Bucket(value, events - 1, newest, head)
+    counter.set_bucket(hour, Bucket(value, events - 1, newest, head))
 
 
 def _latest_in_slot(slot: int, window_seconds: int, hour_events: HourEvents) -> Counted | None:
@@ -126,10 +130,11 @@ def _latest_in_slot(slot: int, window_seconds: int, hour_events: HourEvents) -> 
 
 def _take_as_newest(meter: Meter, counter: Counter, counted: Counted) -> None:
     """Make a fresh event the newest one of a `last` meter, for all and for each alert, if it is."""
-    if _is_newer(meter, counted, counter.newest):
-        counter.newest = counted
+    detail = counter.open_detail()
+    if _is_newer(meter, counted, detail.newest):
+        detail.newest = counted
         counter.total = counted.value
-    for baseline in (counter.baselines or {}).values():
+    for baseline in counter.read_detail().baselines.values():
         if _is_newer(meter, counted, baseline.since):
             baseline.since = counted
 
@@ -153,12 +158,14 @@ def _replace_newest(meter: Meter, counter: Counter, gone: Counted, hour_events: 
     hour = gone.timestamp // HOUR_SECONDS
     bucket = counter.bucket(hour)
     if meter.event_time_window is None and bucket.newest is None:
-        counter.buckets[hour] = bucket._replace(newest=_newest_of(hour_events(hour), after=0))
-    if counter.newest == gone:
+        newest = _newest_of(hour_events(hour), after=0)
+        counter.set_bucket(hour, bucket._replace(newest=newest))
+    detail = counter.open_detail()
+    if detail.newest == gone:
         found = (counter.bucket(hour).newest for hour in counter.hours())
-        counter.newest = max((counted for counted in found if counted is not None), default=None)
-        counter.total = 0 if counter.newest is None else counter.newest.value
-    for baseline in (counter.baselines or {}).values():
+        detail.newest = max((counted for counted in found if counted is not None), default=None)
+        counter.total = 0 if detail.newest is None else detail.newest.value
+    for baseline in counter.read_detail().baselines.values():
         if baseline.since == gone:
             baseline.since = _newest_since(meter, counter, baseline.created_sequence, hour_events)
 

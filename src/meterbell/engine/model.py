@@ -1,7 +1,10 @@
 """The engine's nouns, frozen: meters, meter events, alerts, triggers, log entries."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from meterbell.ids import AlertId, CustomerId, MeterId
 
@@ -86,8 +89,64 @@ class UsageRequest:
     request_digest: bytes = b""
 
 
+class DefaultPayload(Struct, gc=False, forbid_unknown_fields=True):
+    """A payload that holds nothing but a customer and a value, under the default keys."""
+
+    stripe_customer_id: CustomerId
+    value: str | None = None
+
+
+class StreamUsage(Struct, gc=False, forbid_unknown_fields=True):
+    """A meter event of a stream, decoded straight from JSON: the shape that nearly all have."""
+
+    event_name: str
+    payload: DefaultPayload
+    identifier: str | None = None
+    timestamp: datetime | None = None
+
+
+class EventRow(NamedTuple):
+    """An accepted meter event as the log holds it.
+
+    Attributes:
+        timestamp: Unix seconds, the usage's own time.
+        value: As reported; None if the meter reads none.
+        previous: Sequence of the event before it in the same counter and UTC hour; 0 for none.
+        rest: What else the payload held.
+        request_key: Digest of the Idempotency-Key, empty without one.
+        request_digest: Digest of the request's parameters.
+    """
+
+    meter: MeterId
+    customer: CustomerId
+    identifier: str
+    timestamp: int
+    value: str | None
+    previous: int
+    rest: dict[str, str] | None = None
+    request_key: bytes = b""
+    request_digest: bytes = b""
+
+
+PlainRow = tuple[MeterId, CustomerId, str, int, str | None, int]
+"""The beginning of an `EventRow` whose other fields are empty, as the hot path makes it."""
+
+
+class EventRun(NamedTuple):
+    """A log entry: meter events that were accepted one right after the other.
+
+    Attributes:
+        sequence: Place in commit order of the first; the others follow without a gap.
+        received_at_ms: When they were accepted.
+    """
+
+    sequence: int
+    received_at_ms: int
+    rows: list[EventRow | PlainRow]
+
+
 class MeterEvent(NamedTuple):
-    """An accepted meter event, as it stands in the log.
+    """An accepted meter event.
 
     Attributes:
         sequence: Place in commit order.
@@ -133,7 +192,7 @@ class AlertChange(NamedTuple):
     received_at_ms: int
 
 
-LogEntry = MeterEvent | Cancellation | AlertChange
+LogEntry = EventRun | Cancellation | AlertChange
 
 
 class Refusal(NamedTuple):

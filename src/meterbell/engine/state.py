@@ -1,46 +1,62 @@
 """What usage is decided against: meters, alerts, counters, identifiers. A cache of the log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from meterbell.engine.alerts import MeterAlerts, ScopeAlerts
-from meterbell.engine.counter import Counter
+from meterbell.engine.counter import ALWAYS, Counter
 from meterbell.engine.model import Alert, Meter, MeterEvent
 from meterbell.ids import AlertId, CustomerId, MeterId
 
-CounterKey = tuple[MeterId, CustomerId]
 Lookup = Callable[[int], MeterEvent]
 """Returns the accepted meter event at a place in commit order."""
+K = TypeVar("K")
+AnyKey_contra = TypeVar("AnyKey_contra", contravariant=True)
 
 
-class SequenceIndex(Protocol):
+class SequenceIndex(Protocol[AnyKey_contra]):
     """Finds the place in commit order of something that was counted before."""
 
-    def find(self, key: bytes, matches: Callable[[int], bool]) -> int | None:
+    def find(self, key: AnyKey_contra, matches: Callable[[int], bool]) -> int | None:
         """Return the sequence stored for `key`, if `matches` confirms it.
 
         The index may hold digests in place of keys, so a hit counts only when confirmed.
         """
 
-    def add(self, key: bytes, sequence: int) -> None:
-        """Store where `key` stands."""
+    def screen(self, keys: Sequence[AnyKey_contra]) -> bool:
+        """Return False if surely none of the keys is stored and none comes twice."""
+
+    def add(self, key: AnyKey_contra, sequence: int) -> None:
+        """Store where `key` stands; sequences come in ascending order."""
+
+    def add_run(self, keys: Sequence[AnyKey_contra], sequence: int) -> None:
+        """Store where keys stand that follow each other without a gap, the first at `sequence`."""
 
 
 @dataclass(slots=True)
-class DictIndex:
+class DictIndex(Generic[K]):
     """The simplest `SequenceIndex`: everything in one dictionary."""
 
-    sequences: dict[bytes, int] = field(default_factory=dict)
+    sequences: dict[K, int] = field(default_factory=dict)
 
-    def find(self, key: bytes, matches: Callable[[int], bool]) -> int | None:
+    def find(self, key: K, matches: Callable[[int], bool]) -> int | None:
         """Return the sequence stored for `key`, if `matches` confirms it."""
         sequence = self.sequences.get(key)
         return sequence if sequence is not None and matches(sequence) else None
 
-    def add(self, key: bytes, sequence: int) -> None:
+    def screen(self, keys: Sequence[K]) -> bool:
+        """Return False if surely none of the keys is stored and none comes twice."""
+        distinct = set(keys)
+        return len(distinct) < len(keys) or not distinct.isdisjoint(self.sequences)
+
+    def add(self, key: K, sequence: int) -> None:
         """Store where `key` stands."""
         self.sequences[key] = sequence
+
+    def add_run(self, keys: Sequence[K], sequence: int) -> None:
+        """Store where keys stand that follow each other without a gap."""
+        self.sequences.update(zip(keys, range(sequence, sequence + len(keys)), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +76,59 @@ class Limits:
 
 
 @dataclass(slots=True)
+class PlainMeter:
+    """A meter whose usual events need no more than a sum: what the hot path looks at.
+
+    Attributes:
+        counters: The state's own, by customer.
+        alerts: The state's own alerts of the meter.
+        any_customer: Those among them for any customer.
+        counts_events: For `count`; a `sum` meter reads the value.
+    """
+
+    id: MeterId
+    livemode: bool
+    counters: dict[CustomerId, Counter]
+    alerts: MeterAlerts
+    any_customer: ScopeAlerts
+    counts_events: bool
+
+
+def _by_mode() -> dict[bool, dict[str, PlainMeter]]:
+    return {False: {}, True: {}}
+
+
+@dataclass(slots=True)
 class State:
     """Everything that decides what a meter event does.
 
     Attributes:
         sequence: Place in commit order of the latest entry taken in.
-        identifiers: Accepted identifiers and where they stand.
-        request_keys: Digests of accepted Idempotency-Keys and where they stand.
+        identifiers: Accepted identifiers and where they stand, by mode.
+        request_keys: Digests of accepted Idempotency-Keys and where they stand, by mode.
+        plain_meters: By mode and event name, active ones that read the usual payload.
+        plain_meters_by_id: All of them.
+        counters: By meter and customer, in the order in which they were made.
         cancelled: Sequences of cancelled meter events.
         customers: Known customer ids by mode; deleted ones are not in it.
         deleted_customers: Ids that are not used again, with their mode.
     """
 
-    identifiers: SequenceIndex = field(default_factory=DictIndex)
-    request_keys: SequenceIndex = field(default_factory=DictIndex)
+    identifiers: dict[bool, SequenceIndex[str]] = field(
+        default_factory=lambda: {False: DictIndex(), True: DictIndex()}
+    )
+    request_keys: dict[bool, SequenceIndex[bytes]] = field(
+        default_factory=lambda: {False: DictIndex(), True: DictIndex()}
+    )
     limits: Limits = field(default_factory=Limits)
     sequence: int = 0
     meters: dict[MeterId, Meter] = field(default_factory=dict)
     meters_by_event_name: dict[tuple[bool, str], Meter] = field(default_factory=dict)
+    plain_meters: dict[bool, dict[str, PlainMeter]] = field(default_factory=_by_mode)
+    plain_meters_by_id: dict[MeterId, PlainMeter] = field(default_factory=dict)
     alerts: dict[AlertId, Alert] = field(default_factory=dict)
     meter_alerts: dict[MeterId, MeterAlerts] = field(default_factory=dict)
-    counters: dict[CounterKey, Counter] = field(default_factory=dict)
+    counters: dict[MeterId, dict[CustomerId, Counter]] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
     customers: dict[bool, dict[CustomerId, CustomerId]] = field(
         default_factory=lambda: {False: {}, True: {}}
@@ -91,33 +139,70 @@ class State:
         """Take in a new or changed meter."""
         self.meters[meter.id] = meter
         self.meters_by_event_name[meter.livemode, meter.event_name] = meter
+        by_name = self.plain_meters[meter.livemode]
+        by_name.pop(meter.event_name, None)
+        if meter.formula == "last" or meter.event_time_window is not None:
+            return
+        alerts = self.alerts_of(meter.id)
+        plain = PlainMeter(
+            id=meter.id,
+            livemode=meter.livemode,
+            counters=self.counters_of(meter.id),
+            alerts=alerts,
+            any_customer=alerts.any_customer,
+            counts_events=meter.formula == "count",
+        )
+        self.plain_meters_by_id[meter.id] = plain
+        if (
+            meter.status == "active"
+            and meter.customer_key == "stripe_customer_id"
+            and (meter.value_key == "value" or plain.counts_events)
+        ):
+            by_name[meter.event_name] = plain
+
+    def counters_of(self, meter: MeterId) -> dict[CustomerId, Counter]:
+        """Return a meter's counters, to be read or changed."""
+        return self.counters.setdefault(meter, {})
+
+    def counter(self, meter: MeterId, customer: CustomerId) -> Counter | None:
+        """Return a counter, if any usage came."""
+        return self.counters_of(meter).get(customer)
+
+    def alerts_of(self, meter: MeterId) -> MeterAlerts:
+        """Return a meter's alerts, to be read or changed."""
+        return self.meter_alerts.setdefault(meter, MeterAlerts())
 
     def put_alert(self, alert: Alert, *, sequence: int) -> None:
         """Take in a new alert or a changed status that stands at `sequence` in commit order."""
         self.alerts[alert.id] = alert
-        alerts = self.meter_alerts.setdefault(alert.meter, MeterAlerts())
-        alerts.scope(alert.customer).put(alert, sequence=sequence)
+        self.alerts_of(alert.meter).scope(alert.customer).put(alert, sequence=sequence)
+        if alert.customer is not None:
+            # What concerns every customer is noticed by its revision; this is not.
+            counter = self.counter(alert.meter, alert.customer)
+            if counter is not None and counter.armed < sequence:
+                counter.next_fire = ALWAYS
 
     def watching(self, meter: MeterId, customer: CustomerId) -> tuple[ScopeAlerts, ...]:
         """Return the scopes that a customer's usage of a meter is held against."""
-        alerts = self.meter_alerts.get(meter)
-        return () if alerts is None else alerts.watching(customer)
+        return self.alerts_of(meter).watching(customer)
 
     def add_customer(self, customer: CustomerId, *, livemode: bool) -> None:
         """Make a customer known."""
         self.customers[livemode][customer] = customer
 
+    def add_customers(self, customers: Iterable[CustomerId], *, livemode: bool) -> None:
+        """Make many customers known."""
+        self.customers[livemode].update((customer, customer) for customer in customers)
+
     def remove_customer(self, customer: CustomerId, *, livemode: bool) -> None:
         """Refuse usage of a deleted customer from now on; its counters stay."""
         self.customers[livemode].pop(customer, None)
         self.deleted_customers.add((livemode, customer))
+        self.shut_out(customer, livemode=livemode)
 
-
-def identifier_key(identifier: str, *, livemode: bool) -> bytes:
-    """Return the key of an identifier in its mode: test and live never meet (C2)."""
-    return (b"L" if livemode else b"T") + identifier.encode()
-
-
-def request_index_key(request_key: bytes, *, livemode: bool) -> bytes:
-    """Return the key of an Idempotency-Key's digest in its mode."""
-    return (b"L" if livemode else b"T") + request_key
+    def shut_out(self, customer: CustomerId, *, livemode: bool) -> None:
+        """Have each event for a deleted customer judged anew: its counters alone don't tell."""
+        for meter, counters in self.counters.items():
+            counter = counters.get(customer)
+            if counter is not None and self.meters[meter].livemode == livemode:
+                counter.next_fire = ALWAYS

@@ -3,7 +3,7 @@
 Contract §2.5: ranges include their start and exclude their end.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from meterbell.engine.counter import Bucket, Counted, Counter
@@ -63,9 +63,9 @@ def _pieces(
 ) -> Iterator[tuple[int, Bucket]]:
     """Yield each hour of the range with the aggregate of the part that lies in the range."""
     first, last = start // HOUR_SECONDS, (end - 1) // HOUR_SECONDS
-    hours: Iterator[int] = iter(counter.buckets)
-    if last - first < len(counter.buckets):
-        hours = iter(range(first, last + 1))
+    hours: Sequence[int] = counter.hours()
+    if last - first < len(hours):
+        hours = range(first, last + 1)
     for hour in hours:
         if not first <= hour <= last:
             continue
@@ -93,11 +93,9 @@ def _pieces(
 
 def _counts_in(meter: Meter, counter: Counter) -> Callable[[int, int], bool]:
     """Return a test for whether an event, by timestamp and sequence, counts in its time window."""
-    slots = counter.slots
-    if slots is None:
+    if meter.event_time_window is None:
         return lambda _timestamp, _sequence: True
-    counting = {counted.sequence for counted in slots.values()}
-    assert meter.event_time_window is not None
+    counting = {counted.sequence for counted in counter.read_detail().slots.values()}
     return lambda _timestamp, sequence: sequence in counting
 
 

@@ -4,7 +4,6 @@ Rules C3, C4, C6 and the choices written down in "Differences from Stripe".
 """
 
 import re
-from collections.abc import Container
 from typing import NamedTuple
 
 from meterbell.engine.model import Meter, MeterEvent, UsageRequest
@@ -34,16 +33,13 @@ class Judged(NamedTuple):
     creates_customer: bool
 
 
-def judge(
-    state: State, request: UsageRequest, *, now_ms: int, created: Container[tuple[bool, CustomerId]]
-) -> Judged:
+def judge(state: State, request: UsageRequest, *, now_ms: int) -> Judged:
     """Return what a usage request means.
 
     Args:
         state: Meters, customers and limits to hold it against.
         request: As reported.
         now_ms: The present.
-        created: Customers created earlier in the same group.
 
     Raises:
         UsageRefusedError: It may not be counted.
@@ -55,17 +51,12 @@ def judge(
             reason="no_meter" if meter is None else "archived_meter",
             param="event_name",
         )
-    known, is_new = _customer(state, request, meter, created)
+    known, is_new = _customer(state, request, meter)
     timestamp = _timestamp(request.timestamp, now_ms=now_ms)
     return Judged(meter, known, timestamp, _value(request, meter), is_new)
 
 
-def _customer(
-    state: State,
-    request: UsageRequest,
-    meter: Meter,
-    created: Container[tuple[bool, CustomerId]],
-) -> tuple[CustomerId, bool]:
+def _customer(state: State, request: UsageRequest, meter: Meter) -> tuple[CustomerId, bool]:
     """Return the customer the usage belongs to, and whether it is to be created."""
     key = meter.customer_key
     text = request.payload.get(key)
@@ -82,8 +73,6 @@ def _customer(
     known = state.customers[request.livemode].get(customer)
     if known is not None:
         return known, False
-    if (request.livemode, customer) in created:
-        return customer, False
     param = f"payload[{key}]"
     if (request.livemode, customer) in state.deleted_customers:
         raise UsageRefusedError(

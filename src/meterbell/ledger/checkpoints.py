@@ -1,31 +1,29 @@
 """Saving the state in memory behind the commits, so that the next start has little to replay.
 
-A piece is saved as a command of the commit queue: it sees the state between two groups and stands
-for that place in commit order. Parts without changes are not written again; the piece `positions`
-says how far each of them holds, and which segments belong together.
+A piece is saved as a command of the commit queue: it stands for that place in commit order. Pieces
+without changes are not written again. The piece `positions` says from where on the log is needed.
 """
 
 import asyncio
-from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 
 import msgspec
 import structlog
 
 from meterbell.clock import Clock
-from meterbell.engine.decide import REQUEST_KEY_MS, Group
-from meterbell.engine.state import CounterKey, State
+from meterbell.engine.decide import REQUEST_KEY_MS
+from meterbell.engine.state import State
 from meterbell.errors import OverloadedError, StoreUnavailableError
+from meterbell.ids import CustomerId, MeterId
 from meterbell.ledger.committer import Committer
-from meterbell.ledger.pieces import PARTS, encode_part, part_of
-from meterbell.ledger.segments import SegmentIndex
+from meterbell.ledger.index import KeyIndexes
+from meterbell.ledger.pieces import COUNTERS_MAX, encode_piece
 from meterbell.ledger.transaction import Transaction
 from meterbell.store.base import Checkpoint, Store
 
 POSITIONS = "positions"
-IDENTIFIERS = "identifiers"
-REQUEST_KEYS = "request_keys"
 _DAY_MS = 86_400_000
 
 logger = structlog.get_logger(__name__)
@@ -35,17 +33,17 @@ class Positions(msgspec.Struct, frozen=True):
     """How far the kept pieces hold.
 
     Attributes:
-        parts: By name, the sequence in the piece and the sequence up to which nothing changed it.
-        segments: By index, the spans of all its segments in commit order.
+        sequence: The pieces together hold the effect of everything up to here.
+        pieces: By name, the sequence at which each was saved last.
     """
 
-    parts: dict[str, tuple[int, int]]
-    segments: dict[str, list[tuple[int, int]]]
+    sequence: int
+    pieces: dict[str, int]
 
 
-def part_name(part: int) -> str:
-    """Return the name of the piece with one part's counters."""
-    return f"part/{part:02}"
+def piece_name(meter: MeterId, number: int) -> str:
+    """Return the name of a piece with a meter's counters."""
+    return f"counters/{meter}/{number}"
 
 
 class Checkpointer:
@@ -57,10 +55,8 @@ class Checkpointer:
         store: Store,
         state: State,
         clock: Clock,
-        identifiers: SegmentIndex,
-        request_keys: SegmentIndex,
-        piece_sequences: Mapping[str, int],
-        changed_parts: AbstractSet[int],
+        indexes: KeyIndexes,
+        saved: dict[str, int],
     ) -> None:
         """Prepare; nothing runs before `run`.
 
@@ -68,33 +64,17 @@ class Checkpointer:
             store: Where pieces are kept.
             state: What they are made of.
             clock: The present, for what may be dropped.
-            identifiers: The state's index of identifiers.
-            request_keys: The state's index of Idempotency-Keys.
-            piece_sequences: By name, the sequence of each kept part.
-            changed_parts: Parts that replay changed after their piece.
+            indexes: The state's indexes.
+            saved: By name, the sequence at which each kept piece was saved.
         """
         self._store = store
         self._state = state
         self._clock = clock
-        self._indexes = {IDENTIFIERS: identifiers, REQUEST_KEYS: request_keys}
-        self._keys: list[dict[CounterKey, None]] = [{} for _ in range(PARTS)]
-        for key in state.counters:
-            self._keys[part_of(key[1])][key] = None
-        self._piece_sequences = dict(piece_sequences)
-        self._changed = {part for part in range(PARTS) if part_name(part) not in piece_sequences}
-        self._changed |= changed_parts
+        self._indexes = indexes
+        self._saved = dict(saved)
         self._saved_at = -1
-        self._saved_segments = {
-            name: {(s.after, s.until) for s in index.segments}
-            for name, index in self._indexes.items()
-        }
-
-    def note(self, group: Group) -> None:
-        """Remember which parts a committed group changed."""
-        for key in group.counter_keys:
-            part = part_of(key[1])
-            self._keys[part][key] = None
-            self._changed.add(part)
+        # A dictionary can't be read from its middle; new counters come at its end.
+        self._order: dict[MeterId, list[CustomerId]] = {}
 
     async def run(self, committer: Committer, *, interval_seconds: int) -> None:
         """Save at intervals until cancelled."""
@@ -110,60 +90,47 @@ class Checkpointer:
         sequence = self._state.sequence
         if sequence == self._saved_at:
             return
-        for part in sorted(self._changed):
-            await committer.execute(partial(self._save_part, part))
-        now_ms = self._clock.now_ms()
-        oldest = {
-            IDENTIFIERS: now_ms - self._state.limits.identifier_days * _DAY_MS,
-            REQUEST_KEYS: now_ms - REQUEST_KEY_MS,
-        }
-        for name in self._indexes:
-            drop_before = self._store.first_sequence_since(oldest[name])
-            await committer.execute(partial(self._save_index, name, drop_before))
-        await committer.execute(self._save_positions)
+        for meter in list(self._state.counters):
+            for number in self._pieces_of(meter):
+                if self._has_changed(meter, number):
+                    await committer.execute(partial(self._save_piece, meter, number))
+                else:
+                    await asyncio.sleep(0)  # looking through a million counters takes its time
+        positions = Positions(sequence, dict(self._saved))
+        await committer.execute(partial(self._save_positions, positions))
         self._saved_at = sequence
+        now_ms = self._clock.now_ms()
+        self._indexes.drop_before(
+            identifiers=self._store.first_sequence_since(
+                now_ms - self._state.limits.identifier_days * _DAY_MS
+            ),
+            request_keys=self._store.first_sequence_since(now_ms - REQUEST_KEY_MS),
+        )
 
-    def _save_part(self, part: int, _transaction: Transaction) -> None:
-        """Write one part as it is between two groups; the writer's thread."""
-        counters = self._state.counters
-        data = encode_part((key, counters[key]) for key in self._keys[part])
-        name = part_name(part)
-        self._changed.discard(part)
-        self._piece_sequences[name] = self._state.sequence
+    def _pieces_of(self, meter: MeterId) -> Iterator[int]:
+        order = self._order.setdefault(meter, [])
+        order.extend(islice(self._state.counters[meter], len(order), None))
+        yield from range(-(-len(order) // COUNTERS_MAX))
+
+    def _customers_in(self, meter: MeterId, number: int) -> list[CustomerId]:
+        return self._order[meter][number * COUNTERS_MAX : (number + 1) * COUNTERS_MAX]
+
+    def _has_changed(self, meter: MeterId, number: int) -> bool:
+        saved = self._saved.get(piece_name(meter, number))
+        counters = self._state.counters[meter]
+        return saved is None or any(
+            counters[customer].changed > saved for customer in self._customers_in(meter, number)
+        )
+
+    def _save_piece(self, meter: MeterId, number: int, _transaction: Transaction) -> None:
+        counters = self._state.counters[meter]
+        data = encode_piece(
+            meter, [(name, counters[name]) for name in self._customers_in(meter, number)]
+        )
+        name = piece_name(meter, number)
+        self._saved[name] = self._state.sequence
         self._store.save_checkpoint(Checkpoint(name, self._state.sequence, data))
 
-    def _save_index(self, name: str, drop_before: int, _transaction: Transaction) -> None:
-        """Seal what has gathered and write new segments; the writer's thread."""
-        index = self._indexes[name]
-        index.seal(self._state.sequence, drop_before=drop_before)
-        for segment in index.segments:
-            span = (segment.after, segment.until)
-            if span not in self._saved_segments[name]:
-                piece = Checkpoint(segment_name(name, span), segment.until, segment.to_bytes())
-                self._store.save_checkpoint(piece)
-
-    def _save_positions(self, _transaction: Transaction) -> None:
-        """Write what holds how far, and forget segments that were merged or dropped."""
-        now = self._state.sequence
-        spans = {
-            name: [(s.after, s.until) for s in index.segments]
-            for name, index in self._indexes.items()
-        }
-        positions = Positions(
-            parts={
-                name: (sequence, sequence if part in self._changed else now)
-                for part in range(PARTS)
-                if (sequence := self._piece_sequences.get(name := part_name(part))) is not None
-            },
-            segments=spans,
-        )
-        self._store.save_checkpoint(Checkpoint(POSITIONS, now, msgspec.msgpack.encode(positions)))
-        for name, saved in self._saved_segments.items():
-            stale = [segment_name(name, span) for span in saved if span not in spans[name]]
-            self._store.delete_checkpoints(stale)
-            self._saved_segments[name] = set(spans[name])
-
-
-def segment_name(index: str, span: tuple[int, int]) -> str:
-    """Return the name of the piece with one segment."""
-    return f"{index}/{span[0]}-{span[1]}"
+    def _save_positions(self, positions: Positions, _transaction: Transaction) -> None:
+        data = msgspec.json.encode(positions)
+        self._store.save_checkpoint(Checkpoint(POSITIONS, positions.sequence, data))

@@ -2,21 +2,27 @@
 
 An answer leaves only after the commit (C1). One failing request never fails its neighbours. The
 queue is bounded: past the bound a request is refused instead of using more memory.
+
+Everything is decided on the event loop, so nothing else looks at the state meanwhile. Only the way
+to stable storage is taken in a thread: requests are read while the disk works.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, TypeVar, cast
 
 import structlog
 
 from meterbell.clock import Clock
 from meterbell.engine.decide import Group, Recorded
-from meterbell.engine.model import AlertChange, UsageRequest
+from meterbell.engine.model import MeterEvent, UsageRequest
 from meterbell.engine.state import State
+from meterbell.engine.stream import StreamBatch, Values, record_batches
 from meterbell.errors import (
     MeterbellError,
     OverloadedError,
@@ -31,31 +37,27 @@ from meterbell.store.base import Store
 
 T = TypeVar("T")
 Command = Callable[[Transaction], T]
+Request = UsageRequest | StreamBatch | Command[Any]
 
-_GROUP_MAX = 2000
+_GROUP_EVENTS_MAX = 4000
+# How often and how long another process that writes to the database is waited for.
+_LOCKED_SECONDS = 0.02
+_LOCKED_TRIES = 250
 
 logger = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request in the queue and where its answer goes."""
+    """A request in the queue, how many events it holds, and where its answer goes."""
 
-    request: UsageRequest | Command[Any]
+    request: Request
+    events: int
     answer: asyncio.Future[Any]
 
 
-@dataclass(slots=True)
-class _Committed:
-    """What a group's commit means for the event loop."""
-
-    outcomes: list[Any]
-    group: Group
-    transaction: Transaction
-
-
 class Committer:
-    """Owns the writer's thread; everything that changes anything goes through it, in one order."""
+    """Everything that changes anything goes through it, in one order."""
 
     def __init__(
         self,
@@ -76,9 +78,9 @@ class Committer:
             state: What they are decided against.
             clock: The present.
             ids: New ids.
-            queue_max: Requests that may wait; the next is refused.
+            queue_max: Meter events and changes that may wait; the next is refused.
             on_events: Told of new events and outbox rows once they are committed.
-            on_group: Told of each committed group, after it became part of the state.
+            on_group: Told of each committed group.
             on_failure: Told once when the store can't be trusted any more; should end the process.
         """
         self._store = store
@@ -90,6 +92,8 @@ class Committer:
         self._on_group = on_group
         self._on_failure = on_failure
         self._queue: deque[_Waiting] = deque()
+        self._waiting_events = 0
+        self._values: Values = {}
         self._wake = asyncio.Event()
         self._draining = asyncio.Lock()
         self._failure: StoreFailedError | None = None
@@ -104,20 +108,46 @@ class Committer:
             OverloadedError: The queue is full.
             StoreUnavailableError: It is not acknowledged; the same request may be sent again.
         """
-        return cast("Recorded", await self._submit(request))
+        return cast("Recorded", await self._submit(request, 1))
+
+    async def record_stream(self, batch: StreamBatch) -> None:
+        """Count the meter events of a stream request; return once they are durable.
+
+        What can't be counted is told in error reports, which are durable then, too.
+
+        Raises:
+            OverloadedError: The queue is full.
+            StoreUnavailableError: It is not acknowledged; the same request may be sent again.
+        """
+        await self._submit(batch, len(batch.identifiers))
 
     async def execute(self, command: Command[T]) -> T:
         """Run a control change in commit order; return its result once it is durable.
 
-        The command runs in the writer's thread. If it raises, what it wrote is undone; it must
-        therefore raise before it changes anything through `transaction.group`.
+        If it raises, what it wrote is undone; it must therefore raise before it changes anything
+        through `transaction.group`.
 
         Raises:
             RequestError: Raised by the command.
             OverloadedError: The queue is full.
             StoreUnavailableError: It is not acknowledged; the same request may be sent again.
         """
-        return cast("T", await self._submit(command))
+        return cast("T", await self._submit(command, 1))
+
+    def require_room(self) -> None:
+        """Refuse what would only be refused later, before work is put into it.
+
+        Raises:
+            OverloadedError: The queue is full.
+            StoreUnavailableError: Nothing is acknowledged any more.
+        """
+        if self._failure is not None or self._closing:
+            raise StoreUnavailableError("The server is shutting down; send the request again.")
+        if self._waiting_events >= self._queue_max:
+            raise OverloadedError(
+                f"Too many meter events are waiting (limit {self._queue_max}); send the request "
+                "again after a short while."
+            )
 
     async def run(self) -> None:
         """Commit groups until cancelled; what is still waiting then is committed first."""
@@ -136,16 +166,16 @@ class Committer:
         """Whether the store failed, so that nothing is acknowledged any more."""
         return self._failure is not None
 
-    async def _submit(self, request: UsageRequest | Command[Any]) -> Any:  # noqa: ANN401
-        if self._failure is not None or self._closing:
-            raise StoreUnavailableError("The server is shutting down; send the request again.")
-        if len(self._queue) >= self._queue_max:
-            raise OverloadedError(
-                f"Too many requests are waiting (limit {self._queue_max}); send this one again "
-                "after a short while."
-            )
+    @property
+    def waiting(self) -> int:
+        """How many meter events and changes wait for their commit to begin."""
+        return self._waiting_events
+
+    async def _submit(self, request: Request, events: int) -> Any:  # noqa: ANN401
+        self.require_room()
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._queue.append(_Waiting(request, answer))
+        self._queue.append(_Waiting(request, events, answer))
+        self._waiting_events += events
         self._wake.set()
         return await answer
 
@@ -156,84 +186,92 @@ class Committer:
         drain beside a first: at the end `run` may have been cancelled in the middle of one.
         """
         async with self._draining:
-            await self._commit_waiting()
-
-    async def _commit_waiting(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._queue:
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _GROUP_MAX))]
-            requests = [waiting.request for waiting in batch]
-            try:
-                committed = await loop.run_in_executor(self._thread, self._commit, requests)
-            except StoreUnavailableError as error:
-                _answer(batch, [error] * len(batch))
-                if isinstance(error, StoreFailedError):
-                    self._fail(error)
+            while self._queue:
+                batch = self._next_batch()
+                try:
+                    await self._commit(batch)
+                except StoreFailedError as error:
+                    self._fail(error, batch)
                     return
-                continue
-            except Exception as error:
-                logger.exception("a commit failed unexpectedly")
-                failure = StoreFailedError(f"The state is in doubt: {error!r}")
-                _answer(batch, [failure] * len(batch))
-                self._fail(failure)
-                return
-            committed.group.merge()
-            self._on_group(committed.group)
-            for callback in committed.transaction.callbacks:
-                callback()
-            _answer(batch, committed.outcomes)
-            if committed.transaction.events or committed.transaction.deliveries:
-                self._on_events(committed.transaction.events, committed.transaction.deliveries)
+                except StoreUnavailableError as error:
+                    _answer(batch, [error] * len(batch))
+                except Exception as error:
+                    logger.exception("a commit failed unexpectedly")
+                    self._fail(StoreFailedError(f"The state is in doubt: {error!r}"), batch)
+                    return
 
-    def _fail(self, error: StoreFailedError) -> None:
-        """Stop acknowledging for good."""
-        self._failure = error
-        logger.critical("store failed, nothing is acknowledged any more", error=str(error))
-        while self._queue:
-            batch = [self._queue.popleft()]
-            _answer(batch, [error])
-        self._on_failure(error)
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        events = 0
+        while self._queue and events < _GROUP_EVENTS_MAX:
+            batch.append(self._queue.popleft())
+            events += batch[-1].events
+        self._waiting_events -= events
+        return batch
 
-    def _commit(self, requests: list[UsageRequest | Command[Any]]) -> _Committed:
-        """Decide and commit one group; the writer's thread.
+    async def _commit(self, batch: list[_Waiting]) -> None:
+        """Decide and commit one group, then answer.
 
-        A request that fails in a way nobody foresaw may leave the group half changed. The group is
-        then decided anew without it.
+        Raises:
+            StoreFailedError: It can't be known what was written.
+            StoreUnavailableError: Another process locks the database; nothing was decided.
         """
-        poisoned: dict[int, Exception] = {}
-        while True:
-            now_ms = self._clock.now_ms()
-            group = Group(self._state, self._store.lookup_event, now_ms=now_ms)
-            transaction = Transaction(
-                store=self._store, state=self._state, group=group, now_ms=now_ms, ids=self._ids
-            )
-            try:
-                with self._store.transaction():
-                    outcomes = [
-                        poisoned.get(index) or self._decide(index, request, group, transaction)
-                        for index, request in enumerate(requests)
-                    ]
-                    store_consequences(self._store, group, transaction)
-            except _PoisonError as error:
-                logger.exception("a request failed unexpectedly", exc_info=error.reason)
-                if any(isinstance(entry, AlertChange) for entry in group.entries):
-                    # Alerts change in the state at once; only the log knows what is true now.
-                    raise StoreFailedError(f"The state is in doubt: {error.reason!r}") from error
-                poisoned[error.index] = error.reason
-            else:
-                return _Committed(outcomes, group, transaction)
+        with await self._begun():
+            group, transaction, outcomes = self._decide(batch)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self._store_group, group)
+        for callback in transaction.callbacks:
+            callback()
+        _answer(batch, outcomes)
+        if transaction.events or transaction.deliveries:
+            self._on_events(transaction.events, transaction.deliveries)
+        self._on_group(group)
 
-    def _decide(
-        self,
-        index: int,
-        request: UsageRequest | Command[Any],
-        group: Group,
-        transaction: Transaction,
-    ) -> object:
+    def _store_group(self, group: Group) -> None:
+        """Bring a decided group to stable storage; the writer's thread."""
+        self._store.append(group.entries)
+        self._store.commit()
+
+    async def _begun(self) -> ExitStack:
+        """Return an open transaction, after whoever locks the database has let go of it."""
+        tries = 0
+        while True:
+            stack = ExitStack()
+            try:
+                stack.enter_context(self._store.writing())
+            except StoreFailedError:
+                raise
+            except StoreUnavailableError:
+                tries += 1
+                if tries >= _LOCKED_TRIES:
+                    raise
+                await asyncio.sleep(_LOCKED_SECONDS)
+            else:
+                return stack
+
+    def _decide(self, batch: list[_Waiting]) -> tuple[Group, Transaction, list[Any]]:
+        now_ms = self._clock.now_ms()
+        group = Group(self._state, self._find_event, now_ms=now_ms)
+        transaction = Transaction(
+            store=self._store, state=self._state, group=group, now_ms=now_ms, ids=self._ids
+        )
+        outcomes: list[Any] = []
+        for mode, waiting in groupby(batch, key=_stream_mode):
+            if mode is None:
+                outcomes += [self._outcome(item.request, group, transaction) for item in waiting]
+            else:
+                outcomes += self._count_streams(
+                    group, [cast("StreamBatch", item.request) for item in waiting]
+                )
+        store_consequences(group, transaction)
+        return group, transaction, outcomes
+
+    def _outcome(self, request: Request, group: Group, transaction: Transaction) -> object:
         """Return a request's result, or the exception to raise for it."""
         try:
             if isinstance(request, UsageRequest):
                 return group.record(request, new_identifier=f"idmp_{self._ids.token(24)}")
+            assert callable(request), "streams are counted together"
             with self._store.savepoint():
                 return request(transaction)
         except StoreUnavailableError:
@@ -241,16 +279,41 @@ class Committer:
         except MeterbellError as error:
             return error
         except Exception as error:
-            raise _PoisonError(index, error) from error
+            if group.is_changing:
+                raise  # only the log knows what is true now
+            logger.exception("a request failed unexpectedly")
+            return error
+
+    def _count_streams(self, group: Group, batches: list[StreamBatch]) -> list[Any]:
+        try:
+            record_batches(group, batches, self._values)
+        except Exception as error:
+            if group.is_changing:
+                raise
+            logger.exception("stream requests failed unexpectedly")
+            return [error] * len(batches)
+        return [None] * len(batches)
+
+    def _find_event(self, sequence: int) -> MeterEvent:
+        event = self._store.find_event(sequence)
+        assert event is not None, f"the log has no meter event {sequence}"
+        return event
+
+    def _fail(self, error: StoreFailedError, batch: list[_Waiting]) -> None:
+        """Stop acknowledging for good."""
+        self._failure = error
+        logger.critical("store failed, nothing is acknowledged any more", error=str(error))
+        batch += self._queue
+        self._queue.clear()
+        self._waiting_events = 0
+        _answer(batch, [error] * len(batch))
+        self._on_failure(error)
 
 
-class _PoisonError(Exception):
-    """A request failed in a way nobody foresaw."""
-
-    def __init__(self, index: int, reason: Exception) -> None:
-        super().__init__(index, reason)
-        self.index = index
-        self.reason = reason
+def _stream_mode(waiting: _Waiting) -> bool | None:
+    """Return the mode of a stream request; None for anything else."""
+    request = waiting.request
+    return request.livemode if isinstance(request, StreamBatch) else None
 
 
 def _answer(batch: list[_Waiting], outcomes: Sequence[object]) -> None:

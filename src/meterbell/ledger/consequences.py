@@ -8,12 +8,11 @@ from meterbell.engine.decide import Group
 from meterbell.engine.value import format_value
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer, TriggerRecord
-from meterbell.store.base import Store
 from meterbell.wire.objects import render_alert_triggered, render_customer
 
 
-def store_consequences(store: Store, group: Group, transaction: Transaction) -> None:
-    """Append the group's entries and write what follows from them."""
+def store_consequences(group: Group, transaction: Transaction) -> None:
+    """Write what follows from a group's entries."""
     for livemode, customer in group.new_customers:
         if transaction.objects.get(Customer, customer, livemode=livemode) is not None:
             continue  # made by a command of the same group
@@ -27,7 +26,6 @@ def store_consequences(store: Store, group: Group, transaction: Transaction) -> 
         )
         transaction.objects.insert(record)
         transaction.emit("customer.created", render_customer(record), livemode=livemode)
-    store.append(group.entries)
     for trigger in group.triggers:
         alert = trigger.alert
         event = transaction.emit(

@@ -5,31 +5,29 @@ none is written.
 """
 
 import gc
+from pathlib import Path
 
 import msgspec
 import structlog
 
-from meterbell.engine.decide import Group
-from meterbell.engine.model import AlertChange, Cancellation, Meter, Trigger
+from meterbell.clock import Clock
+from meterbell.engine.decide import REQUEST_KEY_MS, Group
+from meterbell.engine.model import AlertChange, Cancellation, EventRun, Meter, MeterEvent, Trigger
+from meterbell.engine.replay import replay_run
 from meterbell.engine.state import Limits, State
+from meterbell.engine.stream import Values
 from meterbell.engine.value import format_value
-from meterbell.ids import CustomerId, IdSource
-from meterbell.ledger.checkpoints import (
-    IDENTIFIERS,
-    POSITIONS,
-    REQUEST_KEYS,
-    Positions,
-    part_name,
-    segment_name,
-)
-from meterbell.ledger.pieces import PARTS, decode_part, is_readable, part_of
-from meterbell.ledger.segments import Segment, SegmentIndex
+from meterbell.ids import AlertId, IdSource
+from meterbell.ledger.checkpoints import POSITIONS, Positions
+from meterbell.ledger.index import KeyIndexes
+from meterbell.ledger.pieces import decode_piece, is_readable, share_names
 from meterbell.records import TriggerRecord
 from meterbell.store import tables
 from meterbell.store.base import Checkpoint, Store
 
-_GROUP = 2000
-_PROGRESS_EVERY = 500_000
+_GROUP = 5000
+_PROGRESS_EVERY = 2_000_000
+_DAY_MS = 86_400_000
 
 logger = structlog.get_logger(__name__)
 
@@ -38,91 +36,81 @@ class Recovered(msgspec.Struct):
     """A state equal to the one that was lost, and what the next checkpoint needs to know.
 
     Attributes:
-        piece_sequences: By name, the sequence of each kept part.
-        changed_parts: Parts that replay changed after their piece.
+        saved: By name, the sequence at which each kept piece was saved.
         replayed: How many log entries were read.
         mismatches: Triggers that replay found and the record lacks; 0 unless something is broken.
     """
 
     state: State
-    identifiers: SegmentIndex
-    request_keys: SegmentIndex
-    piece_sequences: dict[str, int]
-    changed_parts: set[int]
+    indexes: KeyIndexes
+    saved: dict[str, int]
     replayed: int
     mismatches: int
 
 
-def recover(store: Store, *, limits: Limits, ids: IdSource) -> Recovered:
-    """Return the state that the log stands for."""
+def recover(
+    store: Store, folder: Path, *, limits: Limits, clock: Clock, ids: IdSource
+) -> Recovered:
+    """Return the state that the log stands for.
+
+    Args:
+        store: Where the log is.
+        folder: Where the indexes' files are.
+        limits: The state's bounds.
+        clock: The present, for identifiers that are too old to matter.
+        ids: For the installation's secret, made at the first start.
+    """
     # All that is made here stays: looking for garbage in it again and again takes most of a start.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return _recover(store, limits=limits, ids=ids)
+        indexes = KeyIndexes(folder, secret=_secret(store, ids))
+        return _recover(store, indexes, limits=limits, now_ms=clock.now_ms())
     finally:
         if was_enabled:
             gc.enable()
 
 
-def _recover(store: Store, *, limits: Limits, ids: IdSource) -> Recovered:
-    digest_key = _digest_key(store, ids)
+def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) -> Recovered:
+    indexes.require_since(
+        identifiers=store.first_sequence_since(now_ms - limits.identifier_days * _DAY_MS),
+        request_keys=store.first_sequence_since(now_ms - REQUEST_KEY_MS),
+    )
+    state = State(
+        identifiers={mode: indexes.identifiers[mode] for mode in (False, True)},
+        request_keys={mode: indexes.request_keys[mode] for mode in (False, True)},
+        limits=limits,
+    )
     pieces = store.load_checkpoints(_is_usable)
-    positions = Positions({}, {})
-    if POSITIONS in pieces:
-        positions = msgspec.msgpack.decode(pieces[POSITIONS].data, type=Positions)
-    identifiers = _load_index(IDENTIFIERS, positions, pieces, digest_key)
-    request_keys = _load_index(REQUEST_KEYS, positions, pieces, digest_key)
-    state = State(identifiers=identifiers, request_keys=request_keys, limits=limits)
+    saved = {name: piece.sequence for name, piece in pieces.items() if name != POSITIONS}
+    recovered = Recovered(state, indexes, saved, replayed=0, mismatches=0)
     _load_objects(store, state)
-    covered_until = _load_parts(state, positions, pieces)
-    start = min(*covered_until, identifiers.sealed_until, request_keys.sealed_until)
+    start = min(_load_counters(state, pieces), indexes.sealed_until)
     for entry in store.read_control(start):
         if isinstance(entry, AlertChange):
             state.put_alert(entry.alert, sequence=entry.sequence)
         elif isinstance(entry, Cancellation):
             state.cancelled.add(entry.cancelled_sequence)
     state.sequence = start
-    recovered = Recovered(
-        state=state,
-        identifiers=identifiers,
-        request_keys=request_keys,
-        piece_sequences={
-            name: pieces[name].sequence for name in map(part_name, range(PARTS)) if name in pieces
-        },
-        changed_parts=set(),
-        replayed=0,
-        mismatches=0,
-    )
-    _replay(store, recovered, covered_until)
+    _replay(store, recovered)
+    recovered.replayed = state.sequence - start
+    for livemode, customer in state.deleted_customers:
+        state.shut_out(customer, livemode=livemode)
     return recovered
 
 
-def _digest_key(store: Store, ids: IdSource) -> bytes:
+def _secret(store: Store, ids: IdSource) -> str:
     """Return the installation's secret for digests, made at the first start."""
     found = store.reader.get_meta("digest_key")
     if found is None:
         found = ids.token(43)
         with store.transaction():
             store.writer.set_meta("digest_key", found)
-    return found.encode()
+    return found
 
 
 def _is_usable(piece: Checkpoint) -> bool:
-    return is_readable(piece.data) if piece.name.startswith("part/") else True
-
-
-def _load_index(
-    name: str, positions: Positions, pieces: dict[str, Checkpoint], digest_key: bytes
-) -> SegmentIndex:
-    """Load an index up to the first segment that is missing or damaged."""
-    index = SegmentIndex(digest_key)
-    for after, until in positions.segments.get(name, ()):
-        piece = pieces.get(segment_name(name, (after, until)))
-        if piece is None:
-            break
-        index.segments.append(Segment.from_bytes(after, until, piece.data))
-    return index
+    return piece.name == POSITIONS or is_readable(piece.data)
 
 
 def _load_objects(store: Store, state: State) -> None:
@@ -135,44 +123,62 @@ def _load_objects(store: Store, state: State) -> None:
             state.add_customer(customer, livemode=livemode)
 
 
-def _load_parts(state: State, positions: Positions, pieces: dict[str, Checkpoint]) -> list[int]:
-    """Load the counters; return the sequence that each part stands for."""
-    covered_until = []
-    for name in map(part_name, range(PARTS)):
+def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:
+    """Load the counters; return the sequence up to which all of them hold everything."""
+    if POSITIONS not in pieces:
+        for name in [name for name in pieces if name != POSITIONS]:
+            del pieces[name]
+        return 0
+    positions = msgspec.json.decode(pieces[POSITIONS].data, type=Positions)
+    start = positions.sequence
+    for name, sequence in positions.pieces.items():
         piece = pieces.get(name)
-        if piece is None:
-            covered_until.append(0)
+        # Of a damaged piece the one before it is read; without one, the whole log.
+        if piece is None or piece.sequence < sequence:
+            start = min(start, 0 if piece is None else piece.sequence)
+    names: dict[str, AlertId] = {}
+    for name in sorted(pieces, key=_place):
+        if name == POSITIONS:
             continue
-        for key, counter in decode_part(piece.data):
-            state.counters[key] = counter
-        of_piece, until = positions.parts.get(name, (0, 0))
-        covered_until.append(until if of_piece == piece.sequence else piece.sequence)
-    return covered_until
+        meter, counters = decode_piece(pieces[name].data)
+        share_names(counters, names)
+        known = state.customers[state.meters[meter].livemode]
+        state.counters_of(meter).update(
+            (known.get(customer, customer), counter) for customer, counter in counters
+        )
+    return start
 
 
-def _replay(store: Store, recovered: Recovered, covered_until: list[int]) -> None:
+def _place(name: str) -> tuple[str, int]:
+    head, _, number = name.rpartition("/")
+    return head, int(number) if number.isdigit() else 0
+
+
+def _replay(store: Store, recovered: Recovered) -> None:
     """Take the rest of the log in."""
     state = recovered.state
 
-    def covered(customer: CustomerId, sequence: int) -> bool:
-        return sequence <= covered_until[part_of(customer)]
-
-    def finish(group: Group) -> None:
-        group.merge()
-        recovered.changed_parts |= {part_of(key[1]) for key in group.counter_keys}
-        recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
+    def lookup(sequence: int) -> MeterEvent:
+        event = store.find_event(sequence)
+        assert event is not None, f"the log has no meter event {sequence}"
+        return event
 
     last = store.last_sequence()
-    group = Group(state, store.lookup_event, now_ms=0)
+    values: Values = {}
+    group = Group(state, lookup, now_ms=0)
+    told = state.sequence
     for entry in store.read_log(state.sequence):
-        group.replay(entry, covered)
-        recovered.replayed += 1
-        if len(group.entries) == _GROUP:
-            finish(group)
-            group = Group(state, store.lookup_event, now_ms=0)
-        if recovered.replayed % _PROGRESS_EVERY == 0:
-            logger.info("replaying the log", sequence=entry.sequence, last=last)
-    finish(group)
+        if isinstance(entry, EventRun):
+            replay_run(group, entry, values)
+        else:
+            group.replay(entry)
+        if state.sequence - told >= _PROGRESS_EVERY:
+            told = state.sequence
+            logger.info("replaying the log", sequence=told, last=last)
+        if len(group.entries) >= _GROUP:
+            recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
+            group = Group(state, lookup, now_ms=0)
+    recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
 
 
 def _is_on_record(store: Store, trigger: Trigger) -> bool:

@@ -1,21 +1,59 @@
-"""What was counted before, found by digest: a small dictionary, and sorted arrays for the rest.
+"""Segments: many keys counted in a stretch of commit order, in files that the system maps.
 
-A key costs 16 bytes once it is in a segment. Segments hold 64-bit digests, so a hit is only a
-candidate that the caller confirms in the log; the digest is keyed, so nobody can aim at one.
-Segments follow each other in commit order without a gap.
+A key costs 12 bytes: 6 of its digest, sorted; 4 for its place in commit order; 2 for a filter that
+turns away nearly every key that is not here at the cost of one look into memory. Digests are made
+with a secret, and a hit is only a candidate that the caller confirms in the log.
 """
 
-import hashlib
-from array import array
-from collections.abc import Callable
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
-_RECENT_MAX = 100_000
-# A segment stays below SQLite's limit for one value (16 bytes a key, 10^9 bytes).
-_SEGMENT_MAX = 32_000_000
+U64 = NDArray[np.uint64]
+U32 = NDArray[np.uint32]
+U16 = NDArray[np.uint16]
+
+_MAGIC = b"meterbell keys 1"
+_HEADER = np.dtype(
+    [
+        ("magic", "S16"),
+        ("after", "<u8"),
+        ("until", "<u8"),
+        ("keys", "<u8"),
+        ("words", "<u8"),
+        ("checksum", "<u8"),
+    ]
+)
+# 16 bits of filter for each key, of which it sets two: 1 of 60 foreign keys passes.
+_KEYS_PER_WORD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """Keys made ready to be looked for in any number of segments.
+
+    Attributes:
+        high: The upper 32 of a digest's 48 bits.
+        low: The lower 16.
+        bits: The two bits of a filter's word that the key sets.
+    """
+
+    high: U64
+    low: U16
+    bits: U64
+
+    @classmethod
+    def of(cls, digests: U64) -> "Screened":
+        """Return digests of 48 bits ready to be looked for."""
+        low = digests & np.uint64(0xFFFF)
+        one = np.uint64(1)
+        bits = (one << (low & np.uint64(63))) | (one << ((low >> np.uint64(6)) & np.uint64(63)))
+        return cls(digests >> np.uint64(16), low.astype(np.uint16), bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,106 +61,142 @@ class Segment:
     """Keys counted at sequences in (`after`, `until`].
 
     Attributes:
-        digests: Ascending.
-        sequences: Where each key stands; same order as `digests`.
+        words: The filter.
+        high: The digests' upper halves, ascending.
+        low: The digests' lower bits, in the same order.
+        offsets: Each key's sequence less `after`, in the same order.
+        path: The file that holds it.
     """
 
     after: int
     until: int
-    digests: NDArray[np.uint64]
-    sequences: NDArray[np.int64]
-
-    def to_bytes(self) -> bytes:
-        """Return the arrays' bytes, digests first."""
-        return self.digests.astype("<u8").tobytes() + self.sequences.astype("<i8").tobytes()
+    words: U64
+    high: U32
+    low: U16
+    offsets: U32
+    path: Path
 
     @classmethod
-    def from_bytes(cls, after: int, until: int, data: bytes) -> "Segment":
-        """Return the segment that `to_bytes` wrote."""
-        count = len(data) // 16
+    def write(cls, folder: Path, after: int, until: int, digests: U64, sequences: U64) -> "Segment":
+        """Write a segment to stable storage and return it.
+
+        Args:
+            folder: Where its file goes.
+            after: See the class.
+            until: See the class.
+            digests: 48 bits each, in any order.
+            sequences: Where each key stands.
+        """
+        order = np.argsort(digests, kind="stable")
+        sorted_digests = digests[order]
+        keys = Screened.of(sorted_digests)
+        words = np.zeros(len(digests) // _KEYS_PER_WORD + 1, dtype=np.uint64)
+        word_of = _word_of(keys.high, len(words))
+        firsts = np.flatnonzero(np.diff(word_of, prepend=-1))
+        if len(firsts):
+            words[word_of[firsts]] = np.bitwise_or.reduceat(keys.bits, firsts)
+        offsets = sequences[order] - np.uint64(after)
+        columns: tuple[Any, ...] = (
+            words,
+            keys.high.astype(np.uint32),
+            offsets.astype(np.uint32),
+            keys.low,
+        )
+        checksum = xxhash.xxh3_64()
+        for column in columns:
+            checksum.update(column)
+        facts = (_MAGIC, after, until, len(digests), len(words), checksum.intdigest())
+        path = folder / f"{after}-{until}.keys"
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            file.write(np.array([facts], dtype=_HEADER).tobytes())
+            for column in columns:
+                file.write(column)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _sync_folder(folder)
+        return cls.open(path, is_trusted=True)
+
+    @classmethod
+    def open(cls, path: Path, *, is_trusted: bool = False) -> "Segment":
+        """Return the segment in a file.
+
+        Args:
+            path: The file.
+            is_trusted: Whether it was written just now and need not be read through.
+
+        Raises:
+            ValueError: The file is damaged.
+        """
+        data: Any = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+        if len(data) < _HEADER.itemsize:
+            raise ValueError(f"{path} is too short")
+        header = data[: _HEADER.itemsize].view(_HEADER)[0]
+        body = data[_HEADER.itemsize :]
+        keys, words = int(header["keys"]), int(header["words"])
+        if header["magic"] != _MAGIC or len(body) != 8 * words + 10 * keys:
+            raise ValueError(f"{path} holds no keys")
+        if not is_trusted and xxhash.xxh3_64_intdigest(body) != int(header["checksum"]):
+            raise ValueError(f"{path} is damaged")
+        low_at = 8 * words + 8 * keys
         return cls(
-            after,
-            until,
-            np.frombuffer(data, dtype="<u8", count=count),
-            np.frombuffer(data, dtype="<i8", offset=8 * count),
+            after=int(header["after"]),
+            until=int(header["until"]),
+            words=body[: 8 * words].view(np.uint64),
+            high=body[8 * words : 8 * words + 4 * keys].view(np.uint32),
+            offsets=body[8 * words + 4 * keys : low_at].view(np.uint32),
+            low=body[low_at:].view(np.uint16),
+            path=path,
         )
 
+    def __len__(self) -> int:
+        return len(self.high)
 
-class SegmentIndex:
-    """A `SequenceIndex` for many millions of keys. Used by one thread at a time."""
+    def holds_any(self, keys: Screened) -> bool:
+        """Return whether one of the keys may be here; hardly ever wrongly so."""
+        words = self.words[_word_of(keys.high, len(self.words))]
+        passing = np.flatnonzero((words & keys.bits) == keys.bits)
+        if len(passing) == 0:
+            return False
+        high = keys.high[passing].astype(np.uint32)
+        starts = np.searchsorted(self.high, high)
+        starts[starts == len(self.high)] = 0
+        return any(
+            self._candidates(int(keys.high[index]), int(keys.low[index]))
+            for index in passing[self.high[starts] == high]
+        )
 
-    def __init__(self, digest_key: bytes) -> None:
-        """Start empty.
+    def find(self, digest: int) -> list[int]:
+        """Return the sequences at which keys with this digest stand, latest first."""
+        high, low = digest >> 16, digest & 0xFFFF
+        word = int(self.words[high * len(self.words) >> 32])
+        bits = 1 << (low & 63) | 1 << (low >> 6 & 63)
+        return self._candidates(high, low) if word & bits == bits else []
 
-        Args:
-            digest_key: Secret of the installation; digests made with another are of no use.
-        """
-        self._digest_key = digest_key
-        self._recent: dict[bytes, int] = {}
-        self._recent_digests = array("Q")
-        self._recent_sequences = array("q")
-        self.segments: list[Segment] = []
+    def _candidates(self, high: int, low: int) -> list[int]:
+        index = int(np.searchsorted(self.high, np.uint32(high)))
+        found = []
+        while index < len(self.high) and self.high[index] == high:
+            if self.low[index] == low:
+                found.append(self.after + int(self.offsets[index]))
+            index += 1
+        return sorted(found, reverse=True)
 
-    @property
-    def sealed_until(self) -> int:
-        """The sequence up to which everything is in segments."""
-        return self.segments[-1].until if self.segments else 0
-
-    def find(self, key: bytes, matches: Callable[[int], bool]) -> int | None:
-        """Return the sequence stored for `key`, if `matches` confirms it."""
-        sequence = self._recent.get(key)
-        if sequence is not None:
-            return sequence if matches(sequence) else None
-        if self.segments:
-            digest = np.uint64(self._digest(key))
-            for segment in reversed(self.segments):
-                index = int(np.searchsorted(segment.digests, digest))
-                while index < len(segment.digests) and segment.digests[index] == digest:
-                    candidate = int(segment.sequences[index])
-                    if matches(candidate):
-                        return candidate
-                    index += 1
-        return None
-
-    def add(self, key: bytes, sequence: int) -> None:
-        """Store where `key` stands; sequences must come in ascending order."""
-        self._recent[key] = sequence
-        self._recent_digests.append(self._digest(key))
-        self._recent_sequences.append(sequence)
-
-    def seal(self, until: int, *, drop_before: int = 0) -> None:
-        """Move what has gathered into a segment, and merge segments of like size.
-
-        Args:
-            until: Nothing at or before this sequence will be added any more.
-            drop_before: Keys before this sequence are not needed any more.
-        """
-        if until - self.sealed_until < _RECENT_MAX:
-            return
-        digests = np.frombuffer(self._recent_digests, dtype=np.uint64)
-        sequences = np.frombuffer(self._recent_sequences, dtype=np.int64)
-        self.segments.append(_sorted(self.sealed_until, until, digests, sequences))
-        self.segments = [s for s in self.segments if s.until >= drop_before]
-        self._recent = {}
-        self._recent_digests = array("Q")
-        self._recent_sequences = array("q")
-        while len(self.segments) > 1:
-            older, newer = self.segments[-2:]
-            size = len(older.digests) + len(newer.digests)
-            if len(older.digests) > 2 * len(newer.digests) or size > _SEGMENT_MAX:
-                break
-            digests = np.concatenate((older.digests, newer.digests))
-            sequences = np.concatenate((older.sequences, newer.sequences))
-            kept = sequences >= drop_before
-            self.segments[-2:] = [_sorted(older.after, newer.until, digests[kept], sequences[kept])]
-
-    def _digest(self, key: bytes) -> int:
-        digest = hashlib.blake2b(key, digest_size=8, key=self._digest_key).digest()
-        return int.from_bytes(digest, "little")
+    def contents(self) -> tuple[U64, U64]:
+        """Return all digests and sequences."""
+        digests = self.high.astype(np.uint64) << np.uint64(16) | self.low
+        return digests, self.offsets.astype(np.uint64) + np.uint64(self.after)
 
 
-def _sorted(
-    after: int, until: int, digests: NDArray[np.uint64], sequences: NDArray[np.int64]
-) -> Segment:
-    order = np.argsort(digests, kind="stable")
-    return Segment(after, until, digests[order], sequences[order])
+def _word_of(high: U64, words: int) -> NDArray[np.int64]:
+    """Return which word of a filter the keys belong to: its share of their range."""
+    return ((high * np.uint64(words)) >> np.uint64(32)).astype(np.int64)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

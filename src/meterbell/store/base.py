@@ -19,8 +19,9 @@ class Checkpoint(NamedTuple):
 class Store(Protocol):
     """A place that keeps what was acknowledged.
 
-    One thread writes: it calls `transaction` and, inside, everything marked as the writer's.
-    Another thread may read through `reader` and `read_event` meanwhile.
+    One at a time writes: it calls `transaction`, or `writing` and `commit`, and inside everything
+    marked as the writer's.
+    Another thread may read through `reader` and `find_event` meanwhile.
     """
 
     @property
@@ -40,17 +41,38 @@ class Store(Protocol):
             StoreUnavailableError: It can't be known that anything was written; stop acknowledging.
         """
 
+    def writing(self) -> AbstractContextManager[None]:
+        """Open a transaction and leave it open; undo it if what is done inside raises.
+
+        The writer's. `commit` ends it.
+
+        Raises:
+            StoreUnavailableError: Another process locks the database; try again later.
+            StoreFailedError: It can't be written; stop acknowledging.
+        """
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        """Add entries to the log inside the open transaction; the writer's.
+
+        Raises:
+            StoreFailedError: It can't be written; stop acknowledging.
+        """
+
+    def commit(self) -> None:
+        """Bring the open transaction to stable storage (C1); the writer's.
+
+        `append` and `commit` may be called in another thread, as long as nobody else uses the
+        writer's side meanwhile.
+
+        Raises:
+            StoreFailedError: It can't be known what was written; stop acknowledging.
+        """
+
     def savepoint(self) -> AbstractContextManager[None]:
         """Undo what was done inside if it raises, and nothing before it; the writer's."""
 
-    def append(self, entries: Sequence[LogEntry]) -> None:
-        """Add entries to the log inside the open transaction; the writer's."""
-
-    def lookup_event(self, sequence: int) -> MeterEvent:
-        """Return a committed meter event; the writer's."""
-
-    def read_event(self, sequence: int) -> MeterEvent:
-        """Return a committed meter event; the reader's."""
+    def find_event(self, sequence: int) -> MeterEvent | None:
+        """Return a committed meter event; None if the log holds it no more."""
 
     def read_log(self, after: int) -> Iterator[LogEntry]:
         """Yield the log's entries after a sequence, in commit order; at start-up only."""
@@ -59,7 +81,7 @@ class Store(Protocol):
         """Yield cancellations and alert changes up to a sequence; at start-up only."""
 
     def first_sequence_since(self, received_at_ms: int) -> int:
-        """Return the sequence of the first entry received at or after an instant; the reader's."""
+        """Return a sequence before which everything was received before an instant."""
 
     def last_sequence(self) -> int:
         """Return the place in commit order of the log's last entry; 0 for an empty log."""

@@ -27,11 +27,17 @@ def compile_statement(statement: ClauseElement) -> tuple[str, dict[str, Any]]:
 class Connection:
     """A connection to one database file; used by one thread at a time."""
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
-        """Open `path`, which must exist and hold meterbell's tables."""
+    def __init__(self, path: Path, *, readonly: bool = False, busy_ms: int = _BUSY_MS) -> None:
+        """Open `path`, which must exist and hold meterbell's tables.
+
+        Args:
+            path: The database file.
+            readonly: Whether it is only read.
+            busy_ms: How long to wait for another process that writes.
+        """
         flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE
         self.apsw = apsw.Connection(str(path), flags=flags)
-        self.apsw.set_busy_timeout(_BUSY_MS)
+        self.apsw.set_busy_timeout(busy_ms)
         self.run("PRAGMA foreign_keys = ON")
         if not readonly:
             # FULL: each commit is synced before it returns (C1). Moving the WAL into the database

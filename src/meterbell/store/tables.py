@@ -33,23 +33,15 @@ log = Table(
     "log",
     metadata,
     Column("sequence", _Whole, primary_key=True),
+    Column("events", _Whole, nullable=False),
     Column("kind", _Whole, nullable=False),
     Column("received_at_ms", _Whole, nullable=False),
-    Column("livemode", _Flag),
-    Column("meter", Integer),
-    Column("customer", Text),
-    Column("identifier", Text),
-    Column("timestamp", _Whole),
-    Column("payload", Text),
-    Column("previous", _Whole),
-    Column("request_key", LargeBinary),
-    Column("request_digest", LargeBinary),
+    Column("data", LargeBinary, nullable=False),
     Index("log_control", "sequence", sqlite_where=text("kind <> 1")),
     sqlite_strict=True,
 )
-"""Everything that changes what counts, in commit order. `kind` says which columns are filled:
-1 meter event; 2 cancellation (`previous` is the cancelled sequence); 3 alert change (`payload` is
-the alert as it is after the change)."""
+"""Everything that changes what counts, in commit order. `kind` says what `data` is: 1 a run of
+`events` meter events, the first of them at `sequence`; 2 a cancellation; 3 an alert change."""
 
 checkpoint = Table(
     "checkpoint",

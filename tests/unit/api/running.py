@@ -16,6 +16,7 @@ import msgspec
 from starlette.types import ASGIApp, Message
 
 from meterbell.api.routes import create_api
+from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
 from meterbell.delivery.listeners import EventFeed
 from meterbell.engine.state import Limits
@@ -248,7 +249,8 @@ async def running_api(
         alerts_per_scope=settings.alerts_per_scope,
         auto_create_customers=settings.customers_auto_create,
     )
-    state = recover(store, limits=limits, ids=ids).state
+    recovered = recover(store, folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
+    state = recovered.state
     failures: list[Exception] = []
 
     def on_events(events: Sequence[Event], _deliveries: Sequence[Delivery]) -> None:
@@ -282,4 +284,5 @@ async def running_api(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        recovered.indexes.close()
         store.close()

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import assert_never
 
-from meterbell.engine.model import MeterStatus
+from meterbell.engine.model import DefaultPayload, EventRun, MeterStatus, StreamUsage
 from meterbell.engine.state import Limits
+from meterbell.engine.stream import StreamBatch, record_batches
 from meterbell.errors import RequestError
-from meterbell.ids import AlertId
+from meterbell.ids import AlertId, CustomerId
 from tests.builders import EngineRun, make_alert, make_meter, make_request
 from tests.reference.model import Reference, RefMeter
 from tests.unit.engine.operations import (
@@ -63,7 +65,7 @@ def new_reference(world: World) -> Reference:
 
 
 def play_on_engine(
-    world: World, operations: Sequence[Operation], *, cut: int
+    world: World, operations: Sequence[Operation], *, cut: int, streams: bool = False
 ) -> tuple[EngineRun, list[int | None]]:
     """Return the engine after all operations, and the place each got or None for refused.
 
@@ -71,15 +73,67 @@ def play_on_engine(
         world: The meters.
         operations: Resolved.
         cut: Bit i says whether a group ends after operation i.
+        streams: Whether usage goes through streams where it can: neighbours in one batch.
     """
     run = new_engine(world)
     outcomes: list[int | None] = []
+    batch: list[Report] = []
     for index, operation in enumerate(operations):
-        outcomes.append(_apply(run, operation))
+        if batch and not _fits_stream(operation, batch):
+            outcomes += _stream(run, batch)
+            batch.clear()
+        if streams and _fits_stream(operation, batch):
+            assert isinstance(operation, Report)
+            batch.append(operation)
+        else:
+            outcomes.append(_apply(run, operation))
         if cut >> index & 1:
+            outcomes += _stream(run, batch)
+            batch.clear()
             run.merge()
+    outcomes += _stream(run, batch)
     run.merge()
     return run, outcomes
+
+
+def _fits_stream(operation: Operation, batch: Sequence[Report]) -> bool:
+    """Return whether an operation is usage that a stream can carry, in the batch so far."""
+    return (
+        isinstance(operation, Report)
+        and operation.customer is not None
+        and operation.request == ("", "")
+        and all(other.livemode == operation.livemode for other in batch)
+        and all(other.identifier != operation.identifier for other in batch)
+    )
+
+
+def _stream(run: EngineRun, batch: Sequence[Report]) -> list[int | None]:
+    """Count a batch as a stream does; return the place of each event, None for refused."""
+    if not batch:
+        return []
+    events = [
+        StreamUsage(
+            event_name=f"m{report.meter}",
+            payload=DefaultPayload(CustomerId(report.customer or ""), report.value),
+            identifier=report.identifier,
+            timestamp=None if report.at is None else datetime.fromtimestamp(report.at, UTC),
+        )
+        for report in batch
+    ]
+    first, refused = run.state.sequence + 1, len(run.group.refusals)
+    identifiers = [report.identifier for report in batch]
+    stream = StreamBatch(batch[0].livemode, events, identifiers)
+    record_batches(run.group, [stream], run.values)
+    rows = [
+        row
+        for entry in run.group.entries
+        if isinstance(entry, EventRun)
+        for sequence, row in enumerate(entry.rows, entry.sequence)
+        if sequence >= first
+    ]
+    assert len(rows) + len(run.group.refusals) - refused == len(batch)
+    places = {row[2]: first + offset for offset, row in enumerate(rows)}
+    return [places.get(identifier) for identifier in identifiers]
 
 
 def _apply(run: EngineRun, operation: Operation) -> int | None:

@@ -184,9 +184,7 @@ def test_a2_of_last_nothing_counts_when_all_values_after_the_alert_are_cancelled
 
 def _value_taken(run: EngineRun) -> str | None:
     """Return the value that counts for the only alert."""
-    baselines = run.counter().baselines
-    assert baselines is not None
-    since = baselines[AlertId("alrt_alert")].since
+    since = run.counter().read_detail().baselines[AlertId("alrt_alert")].since
     return None if since is None else format_value(since.value)
 
 

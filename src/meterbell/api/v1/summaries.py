@@ -31,12 +31,14 @@ def _list(call: Call) -> dict[str, Any]:
     window_seconds = _WINDOW_SECONDS.get(params.get("value_grouping_window", ""))
     _require_aligned(call, window_seconds or _MINUTE)
     require_one_cursor(call)
-    counter = services.state.counters.get((meter.id, CustomerId(customer.id)), Counter())
+    counter = services.state.counter(meter.id, CustomerId(customer.id)) or Counter()
 
     def hour_events(hour: int) -> Iterable[MeterEvent]:
         sequence = counter.bucket(hour).head
         while sequence:
-            event = services.store.read_event(sequence)
+            event = services.store.find_event(sequence)
+            if event is None:
+                break
             if sequence not in services.state.cancelled:
                 yield event
             sequence = event.previous

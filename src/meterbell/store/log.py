@@ -1,0 +1,158 @@
+"""The log's rows as bytes and back: runs of meter events, compressed; everything else by itself.
+
+A run of events is one row, because a row costs as much as thirty events' bytes. One event is found
+by the run that holds its place in commit order.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from typing import assert_never
+
+import msgspec
+import zstandard
+
+from meterbell.engine.model import Alert, AlertChange, Cancellation, EventRow, EventRun, LogEntry
+from meterbell.store.sql import Connection, Row
+
+METER_EVENTS, CANCELLATION, ALERT_CHANGE = 1, 2, 3
+# Long enough to compress well, short enough that reading one event reads little else.
+_RUN_MAX = 500
+_COMPRESS_FROM_BYTES = 200
+_COMPRESSION_LEVEL = 1
+_CACHED_RUNS = 64
+
+_COLUMNS = "sequence, events, kind, received_at_ms, data"
+_APPEND = f"INSERT INTO log ({_COLUMNS}) VALUES (?,?,?,?,?)"  # noqa: S608
+_READ_CONTROL = (
+    f"SELECT {_COLUMNS} FROM log"  # noqa: S608
+    " WHERE kind <> 1 AND sequence <= ? ORDER BY sequence"
+)
+_READ_FROM = f"SELECT {_COLUMNS} FROM log WHERE sequence >= ? ORDER BY sequence"  # noqa: S608
+_READ_RUN = (
+    f"SELECT {_COLUMNS} FROM log"  # noqa: S608
+    " WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1"
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_rows = msgspec.msgpack.Decoder(list[EventRow]).decode
+_decode_number = msgspec.msgpack.Decoder(int).decode
+_encode_json = msgspec.json.Encoder().encode
+_decode_alert = msgspec.json.Decoder(tuple[Alert, bool]).decode
+
+
+class LogWriter:
+    """Appends entries to the log through one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._compress = zstandard.ZstdCompressor(
+            level=_COMPRESSION_LEVEL, write_checksum=True
+        ).compress
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        """Add entries inside the open transaction."""
+        rows = [row for entry in entries for row in self._rows(entry)]
+        if rows:
+            self._connection.run_many(_APPEND, rows)
+
+    def _rows(self, entry: LogEntry) -> Iterator[Row]:
+        match entry:
+            case EventRun(sequence, received_at_ms, rows):
+                for start in range(0, len(rows), _RUN_MAX):
+                    part = rows[start : start + _RUN_MAX]
+                    data = _encode(part)
+                    if len(data) >= _COMPRESS_FROM_BYTES:
+                        data = self._compress(data)
+                    yield sequence + start, len(part), METER_EVENTS, received_at_ms, data
+            case Cancellation(sequence, cancelled_sequence, received_at_ms):
+                yield sequence, 1, CANCELLATION, received_at_ms, _encode(cancelled_sequence)
+            case AlertChange(sequence, changed, evaluated, received_at_ms):
+                data = _encode_json((changed, evaluated))
+                yield sequence, 1, ALERT_CHANGE, received_at_ms, data
+            case _:
+                assert_never(entry)
+
+
+class LogReader:
+    """Reads entries of the log through one connection; used by one thread at a time."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._decompress = zstandard.ZstdDecompressor().decompress
+        self._runs: OrderedDict[int, EventRun] = OrderedDict()
+
+    def find(self, sequence: int) -> tuple[EventRow, int] | None:
+        """Return a meter event and when it was received; None if the log does not hold it."""
+        found = self._connection.run(_READ_RUN, (sequence,))
+        if not found or found[0][2] != METER_EVENTS or found[0][0] + found[0][1] <= sequence:
+            return None
+        first = found[0][0]
+        run = self._runs.get(first)
+        if run is None:
+            run = self._run(found[0])
+            self._runs[first] = run
+            if len(self._runs) > _CACHED_RUNS:
+                self._runs.popitem(last=False)
+        row = run.rows[sequence - first]
+        assert isinstance(row, EventRow)
+        return row, run.received_at_ms
+
+    def after(self, sequence: int) -> Iterator[LogEntry]:
+        """Yield the entries after a place in commit order; a run is cut where it has to be."""
+        before = self._connection.run(_READ_RUN, (sequence,))
+        first = before[0][0] if before else 0
+        for row in self._connection.iterate(_READ_FROM, (first,)):
+            if row[0] + row[1] <= sequence + 1:
+                continue
+            entry = self._entry(row)
+            if isinstance(entry, EventRun) and entry.sequence <= sequence:
+                kept = entry.rows[sequence + 1 - entry.sequence :]
+                entry = EventRun(sequence + 1, entry.received_at_ms, kept)
+            yield entry
+
+    def control(self, until: int) -> Iterator[LogEntry]:
+        """Yield cancellations and alert changes up to a place in commit order."""
+        for row in self._connection.iterate(_READ_CONTROL, (until,)):
+            yield self._entry(row)
+
+    def last_sequence(self) -> int:
+        """Return the place in commit order of the log's last entry; 0 for an empty log."""
+        found = self._connection.run(
+            "SELECT sequence + events - 1 FROM log WHERE sequence = (SELECT max(sequence) FROM log)"
+        )
+        return int(found[0][0]) if found else 0
+
+    def first_sequence_since(self, received_at_ms: int) -> int:
+        """Return a sequence before which everything was received before an instant.
+
+        A search by halves, because the log has no index by time; clocks that step back make it
+        inexact by as much.
+        """
+        low, high = 1, self.last_sequence() + 1
+        while low < high:
+            middle = (low + high) // 2
+            rows = self._connection.run(
+                "SELECT sequence, received_at_ms FROM log WHERE sequence >= ?"
+                " ORDER BY sequence LIMIT 1",
+                (middle,),
+            )
+            if rows and rows[0][1] < received_at_ms:
+                low = rows[0][0] + 1
+            else:
+                high = middle
+        return low
+
+    def _entry(self, row: Row) -> LogEntry:
+        sequence, _, kind, received_at_ms, data = row
+        if kind == METER_EVENTS:
+            return self._run(row)
+        if kind == CANCELLATION:
+            return Cancellation(sequence, _decode_number(data), received_at_ms)
+        changed, evaluated = _decode_alert(data)
+        return AlertChange(sequence, changed, evaluated, received_at_ms)
+
+    def _run(self, row: Row) -> EventRun:
+        sequence, _, _, received_at_ms, data = row
+        if data[:4] == zstandard.FRAME_HEADER:
+            data = self._decompress(data)
+        return EventRun(sequence, received_at_ms, list(_decode_rows(data)))
