@@ -36,6 +36,7 @@ from meterbell.api.v1 import (
     summaries,
     webhook_endpoints,
 )
+from meterbell.api.v2.router import PREFIX, V2Api
 from meterbell.errors import (
     MeterbellError,
     MethodNotAllowedError,
@@ -81,6 +82,7 @@ class _Api:
         self._authenticator = Authenticator(
             services.store, services.clock, test_key=services.settings.test_key
         )
+        self._v2 = V2Api(services, self._authenticator)
         self._in_flight = idempotency.InFlight()
         self._routes = [
             (compile_path(operation.path)[0], operation) for operation in (*OPERATIONS, LISTEN)
@@ -120,6 +122,8 @@ class _Api:
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
     ) -> Answer:
         method, path = scope["method"], scope["path"]
+        if path.startswith(PREFIX):
+            return await self._v2.answer(scope, receive, headers, request_id)
         page = self._pages.get(path)
         if page is not None and method in ("GET", "HEAD"):
             return page

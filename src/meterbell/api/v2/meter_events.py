@@ -1,0 +1,94 @@
+"""Meter events and their adjustments (contract §2.6)."""
+
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from meterbell.api.call import Call
+from meterbell.api.v2.route import Keyed, Replayable, Route
+from meterbell.engine.model import UsageRequest
+from meterbell.wire.instants import parse_instant_ms
+from meterbell.wire.objects_v2 import render_meter_event_v2
+
+_NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
+Name = Annotated[
+    str,
+    Meta(min_length=1, max_length=100, pattern=_NO_CONTROL, description="Says which meter."),
+]
+Identifier = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=_NO_CONTROL,
+        description="Counts once; generated when absent.",
+    ),
+]
+Payload = Annotated[
+    dict[Annotated[str, Meta(max_length=100)], Annotated[str, Meta(max_length=500)]],
+    Meta(
+        max_length=50,
+        description="Holds the customer and the value under the meter's keys; more is kept.",
+    ),
+]
+Instant = Annotated[
+    str, Meta(max_length=40, description="RFC 3339 time of the usage; now when absent.")
+]
+
+
+class MeterEventBody(Struct, forbid_unknown_fields=True, frozen=True):
+    """One meter event as it is reported."""
+
+    event_name: Name
+    payload: Payload
+    identifier: Identifier | None = None
+    timestamp: Instant | None = None
+
+
+def usage_request(
+    body: MeterEventBody, *, livemode: bool, path: str = "", keyed: Keyed | None = None
+) -> UsageRequest:
+    """Return the request to count.
+
+    Args:
+        body: As decoded.
+        livemode: The key's mode.
+        path: Where the event stands in the body, to name in errors: `events[3].`.
+        keyed: What the request's Idempotency-Key stands for.
+
+    Raises:
+        InvalidParamError: The timestamp is no instant.
+    """
+    timestamp = None
+    if body.timestamp is not None:
+        timestamp = parse_instant_ms(body.timestamp, param=f"{path}timestamp") // 1000
+    keyed = keyed or Keyed()
+    return UsageRequest(
+        livemode=livemode,
+        event_name=body.event_name,
+        payload=body.payload,
+        identifier=body.identifier,
+        timestamp=timestamp,
+        request_key=keyed.key,
+        request_digest=keyed.digest,
+    )
+
+
+async def _record(call: Call, body: MeterEventBody, keyed: Keyed) -> Replayable:
+    request = usage_request(body, livemode=call.livemode, keyed=keyed)
+    recorded = await call.services.committer.record(request)
+    rendered: dict[str, Any] = render_meter_event_v2(recorded.event, event_name=body.event_name)
+    return Replayable(rendered, replayed=recorded.replayed)
+
+
+ROUTES = [
+    Route(
+        method="POST",
+        path="/v2/billing/meter_events",
+        summary="Report usage",
+        returns="v2.billing.meter_event",
+        body=MeterEventBody,
+        record=_record,
+        is_ingest=True,
+    ),
+]
