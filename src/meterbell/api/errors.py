@@ -125,8 +125,8 @@ def answer_to_v2(error: Exception) -> tuple[Answer, dict[str, Any]]:
     body: dict[str, Any] = {}
     if isinstance(error, UsageRefusedError):
         code = _V2_REASONS.get(error.reason, error.reason)
-    elif isinstance(error, RequestError) and error.code is not None:
-        code = error.code
+    elif isinstance(error, RequestError) and error.code not in (None, answer.code):
+        code = error.code or code
     body["code"] = code
     body["message"] = _UNEXPECTED_MESSAGE if answer is UNEXPECTED else str(error)
     if answer.type in _V2_TYPES:

@@ -101,7 +101,8 @@ class _Api:
         request_id = f"req_{self._services.ids.token(14)}"
         headers = headers_of(scope)
         try:
-            answer = await self._answer(scope, receive, headers, request_id)
+            answers = self._v2.answer if scope["path"].startswith(PREFIX) else self._answer
+            answer = await answers(scope, receive, headers, request_id)
         except ClientGoneError:
             return
         except MeterbellError as error:
@@ -122,8 +123,6 @@ class _Api:
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
     ) -> Answer:
         method, path = scope["method"], scope["path"]
-        if path.startswith(PREFIX):
-            return await self._v2.answer(scope, receive, headers, request_id)
         page = self._pages.get(path)
         if page is not None and method in ("GET", "HEAD"):
             return page

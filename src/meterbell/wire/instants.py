@@ -25,19 +25,23 @@ def parse_instant_ms(text: str, *, param: str) -> int:
         InvalidParamError: `text` is no such instant.
     """
     match = _INSTANT.fullmatch(text)
+    if match is None:
+        raise _no_instant(text, param)
+    day, clock, fraction, offset = match.groups()
     try:
-        if match is None:
-            raise ValueError(text)
-        day, clock, fraction, offset = match.groups()
         at = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if offset in 'Zz' else offset}")
     except ValueError as error:
-        raise InvalidParamError(
-            f"Invalid timestamp: {text[:40]}. {param} is written as in RFC 3339, with a time zone: "
-            "2026-06-01T12:00:00Z.",
-            param=param,
-        ) from error
+        raise _no_instant(text, param) from error
     seconds = (at - _EPOCH) // _SECOND
     return seconds * 1000 + int((fraction or "").ljust(3, "0")[:3])
+
+
+def _no_instant(text: str, param: str) -> InvalidParamError:
+    return InvalidParamError(
+        f"Invalid timestamp: {text[:40]}. {param} is written as in RFC 3339, with a time zone: "
+        "2026-06-01T12:00:00Z.",
+        param=param,
+    )
 
 
 def format_instant(ms: int) -> str:

@@ -1,14 +1,17 @@
 """Meter events and their adjustments (contract §2.6)."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
 from meterbell.api.call import Call
-from meterbell.api.v2.route import Keyed, Replayable, Route
+from meterbell.api.v2.route import NOT_KEYED, Keyed, Replayable, Route
 from meterbell.engine.model import UsageRequest
+from meterbell.errors import InvalidParamError
+from meterbell.ids import new_id
+from meterbell.ledger.transaction import Transaction
 from meterbell.wire.instants import parse_instant_ms
-from meterbell.wire.objects_v2 import render_meter_event_v2
+from meterbell.wire.objects_v2 import render_adjustment_v2, render_meter_event_v2
 
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
 Name = Annotated[
@@ -36,6 +39,20 @@ Instant = Annotated[
 ]
 
 
+class Cancel(Struct, forbid_unknown_fields=True, frozen=True):
+    """Which meter event to cancel."""
+
+    identifier: Identifier
+
+
+class AdjustmentBody(Struct, forbid_unknown_fields=True, frozen=True):
+    """A meter event that is to count as if it had never come."""
+
+    event_name: Name
+    type: Literal["cancel"]
+    cancel: Cancel
+
+
 class MeterEventBody(Struct, forbid_unknown_fields=True, frozen=True):
     """One meter event as it is reported."""
 
@@ -46,13 +63,19 @@ class MeterEventBody(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 def usage_request(
-    body: MeterEventBody, *, livemode: bool, path: str = "", keyed: Keyed | None = None
+    body: MeterEventBody,
+    *,
+    livemode: bool,
+    identifier: str | None,
+    path: str = "",
+    keyed: Keyed = NOT_KEYED,
 ) -> UsageRequest:
     """Return the request to count.
 
     Args:
         body: As decoded.
         livemode: The key's mode.
+        identifier: The event's own, or one that stands for it.
         path: Where the event stands in the body, to name in errors: `events[3].`.
         keyed: What the request's Idempotency-Key stands for.
 
@@ -62,12 +85,11 @@ def usage_request(
     timestamp = None
     if body.timestamp is not None:
         timestamp = parse_instant_ms(body.timestamp, param=f"{path}timestamp") // 1000
-    keyed = keyed or Keyed()
     return UsageRequest(
         livemode=livemode,
         event_name=body.event_name,
         payload=body.payload,
-        identifier=body.identifier,
+        identifier=identifier,
         timestamp=timestamp,
         request_key=keyed.key,
         request_digest=keyed.digest,
@@ -75,10 +97,28 @@ def usage_request(
 
 
 async def _record(call: Call, body: MeterEventBody, keyed: Keyed) -> Replayable:
-    request = usage_request(body, livemode=call.livemode, keyed=keyed)
+    request = usage_request(body, livemode=call.livemode, identifier=body.identifier, keyed=keyed)
     recorded = await call.services.committer.record(request)
     rendered: dict[str, Any] = render_meter_event_v2(recorded.event, event_name=body.event_name)
     return Replayable(rendered, replayed=recorded.replayed)
+
+
+def _cancel(call: Call, body: AdjustmentBody, transaction: Transaction) -> dict[str, Any]:
+    identifier = body.cancel.identifier
+    try:
+        transaction.group.cancel(
+            livemode=call.livemode, event_name=body.event_name, identifier=identifier
+        )
+    except InvalidParamError as error:
+        code = "no_meter" if error.param == "event_name" else "invalid_cancel_configuration"
+        raise InvalidParamError(error.message, param=error.param, code=code) from error
+    return render_adjustment_v2(
+        new_id(transaction.ids, "mea", livemode=call.livemode),
+        event_name=body.event_name,
+        identifier=identifier,
+        livemode=call.livemode,
+        created_ms=transaction.now_ms,
+    )
 
 
 ROUTES = [
@@ -89,6 +129,15 @@ ROUTES = [
         returns="v2.billing.meter_event",
         body=MeterEventBody,
         record=_record,
+        is_ingest=True,
+    ),
+    Route(
+        method="POST",
+        path="/v2/billing/meter_event_adjustments",
+        summary="Cancel a meter event: it counts as if it had never come",
+        returns="v2.billing.meter_event_adjustment",
+        body=AdjustmentBody,
+        write=_cancel,
         is_ingest=True,
     ),
 ]

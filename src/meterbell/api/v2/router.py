@@ -13,22 +13,29 @@ from starlette.routing import compile_path
 from starlette.types import Receive, Scope
 
 from meterbell.api import idempotency
-from meterbell.api.auth import Authenticator
+from meterbell.api.auth import Authenticator, Principal
 from meterbell.api.call import Call
 from meterbell.api.errors import answer_to_v2
 from meterbell.api.http import Answer, ClientGoneError, Headers, read_body
 from meterbell.api.params import read_params
-from meterbell.api.v2 import meter_events
+from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
 from meterbell.api.v2.bodies import decode_body, require_json
-from meterbell.api.v2.route import Keyed, Route
+from meterbell.api.v2.route import NOT_KEYED, Keyed, Route
+from meterbell.api.v2.sessions import authenticate_session
 from meterbell.errors import MeterbellError, MethodNotAllowedError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
-from meterbell.wire.form import BODY_BYTES_MAX, parse_form
+from meterbell.wire.form import parse_form
 from meterbell.wire.json import encode_json
 
 PREFIX = "/v2/"
-ROUTES: list[Route] = [*meter_events.ROUTES]
+ROUTES: list[Route] = [
+    *meter_events.ROUTES,
+    *sessions.ROUTES,
+    *stream.ROUTES,
+    *events.ROUTES,
+    *event_destinations.ROUTES,
+]
 
 _REPLAYED = (b"idempotent-replayed", b"true")
 _sorted = msgspec.json.Encoder(order="sorted").encode
@@ -68,11 +75,13 @@ class V2Api:
     ) -> Answer:
         method, path = scope["method"], scope["path"]
         route, ids = self._find(method, path)
-        principal = self._authenticator.authenticate(headers.get(b"authorization"))
+        principal = await self._authenticate(route, headers)
         principal.require(method, is_ingest=route.is_ingest)
         raw = b""
         if method == "POST":
-            raw = await read_body(receive, headers, bytes_max=BODY_BYTES_MAX)
+            raw = await read_body(
+                receive, headers, bytes_max=route.body_bytes_max(self._services.settings)
+            )
             require_json(headers, raw)
         params = read_params(route.query, parse_form(scope["query_string"]))
         key = None
@@ -86,10 +95,11 @@ class V2Api:
             ids=ids,
             url=path,
             cause=Cause(request_id, key),
+            key_id=principal.key_id,
         )
         if route.read is not None:
             return Answer(HTTPStatus.OK, encode_json(route.read(call)))
-        body = decode_body(raw, route.body)
+        body = decode_body(raw, route.body, key_count=route.key_count)
         keyed = _keyed(call, route, raw, params)
         if route.record is not None:
             done = await route.record(call, body, keyed)
@@ -97,6 +107,12 @@ class V2Api:
                 HTTPStatus.OK, encode_json(done.body), (_REPLAYED,) if done.replayed else ()
             )
         return await self._write(call, route, body, keyed)
+
+    async def _authenticate(self, route: Route, headers: Headers) -> Principal:
+        header = headers.get(b"authorization")
+        if route.takes_session:
+            return await authenticate_session(header, self._services, self._authenticator)
+        return self._authenticator.authenticate(header)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route of a request, and what stands in its placeholders."""
@@ -155,9 +171,12 @@ def _keyed(call: Call, route: Route, raw: bytes, params: Mapping[str, Any]) -> K
     """Return what a request's Idempotency-Key stands for."""
     key = call.cause.idempotency_key
     if key is None:
-        return Keyed()
-    content = (route.method, call.url, msgspec.json.decode(raw or b"{}"), params)
-    digest = hashlib.blake2b(_sorted(content), digest_size=8).digest()
+        return NOT_KEYED
+    content = raw
+    if not route.takes_session:
+        # Whatever the order of its keys; on the stream that would take longer than all the rest.
+        content = _sorted((route.method, call.url, msgspec.json.decode(raw or b"{}"), params))
+    digest = hashlib.blake2b(content, digest_size=8).digest()
     return Keyed(idempotency.digest_key(key), digest)
 
 
