@@ -36,7 +36,7 @@ from meterbell.api.v1 import (
     summaries,
     webhook_endpoints,
 )
-from meterbell.api.v2.router import PREFIX, V2Api
+from meterbell.api.v2.router import PREFIX, ROUTES, V2Api
 from meterbell.errors import (
     MeterbellError,
     MethodNotAllowedError,
@@ -92,7 +92,7 @@ class _Api:
             for _, operation in self._routes
             if "{" not in operation.path
         }
-        self._pages = reference_pages([*OPERATIONS, LISTEN])
+        self._pages = reference_pages([*OPERATIONS, LISTEN], ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -53,7 +53,7 @@ def decode_body(body: bytes, into: type[B], *, key_count: Callable[[B], int] | N
     try:
         decoded = msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), body) from error
+        raise _explained(str(error), body, into) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParamError(
             f"The request's body is not valid JSON: {str(error)[:100]}."
@@ -83,7 +83,7 @@ def _require_unique(pairs: list[tuple[str, Any]]) -> None:
         seen.add(key)
 
 
-def _explained(message: str, body: bytes) -> InvalidParamError:
+def _explained(message: str, body: bytes, into: type[msgspec.Struct]) -> InvalidParamError:
     """Return the decoder's complaint in the API's own words, with the field's path."""
     place = _PLACE.fullmatch(message)
     what, is_key, path = (place[1], bool(place[2]), place[3]) if place else (message, False, "")
@@ -105,6 +105,10 @@ def _explained(message: str, body: bytes) -> InvalidParamError:
     name = path or "the body"
     wanted = (what[:1].lower() + what[1:]).replace("`", "")
     at = f"a key of {name}" if is_key else name
+    if what.startswith("Invalid enum value"):
+        return InvalidParamError(
+            f"Invalid {at}: must be one of {', '.join(_choices(into, path))}.", param=path
+        )
     if "matching regex" in what:
         return InvalidParamError(
             f"Invalid string: {at} holds a control character, which it may not.", param=path
@@ -123,6 +127,20 @@ def _wrong_key(body: Any, path: str) -> str:  # noqa: ANN401
             max(body, key=lambda key: len(str(body[key]))),
         )
     )[:_SHOWN_CHARACTERS]
+
+
+def _choices(into: type[msgspec.Struct], path: str) -> list[str]:
+    """Return the words that a field may have, from the schema of the body."""
+    (schema,), parts = msgspec.json.schema_components([into])
+    for name, _ in [*_STEP.findall(f".{path}"), ("", "")]:
+        schema = next(
+            (option for option in schema.get("anyOf", ()) if option.get("type") != "null"), schema
+        )
+        schema = parts.get(schema.get("$ref", "").rpartition("/")[2], schema)
+        if "enum" in schema:
+            break
+        schema = schema["properties"][name] if name else schema["items"]
+    return [str(word) for word in schema["enum"]]
 
 
 def _join(path: str, name: str) -> str:

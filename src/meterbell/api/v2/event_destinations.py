@@ -99,9 +99,9 @@ class UpdateDestination(Struct, forbid_unknown_fields=True, frozen=True, kw_only
     """What to change of a destination."""
 
     name: _Name | UnsetType = UNSET
-    description: _Description | None | UnsetType = UNSET
+    description: _Description | UnsetType | None = UNSET
     enabled_events: _Events | UnsetType = UNSET
-    metadata: _Changes | None | UnsetType = UNSET
+    metadata: _Changes | UnsetType | None = UNSET
     webhook_endpoint: Target | UnsetType = UNSET
     include: _IncludeUrl | None = None
 
@@ -308,6 +308,7 @@ ROUTES = [
         method="POST",
         path=_ALL,
         summary="Create an event destination; only this answer can show its secret",
+        tag="Event destinations",
         returns=_RETURNS,
         body=CreateDestination,
         write=_create,
@@ -316,6 +317,7 @@ ROUTES = [
         method="GET",
         path=_ALL,
         summary="List event destinations",
+        tag="Event destinations",
         returns=f"list:{_RETURNS}",
         query={**_INCLUDE, **PAGING},
         read=_list,
@@ -324,6 +326,7 @@ ROUTES = [
         method="GET",
         path=_ONE,
         summary="Retrieve an event destination",
+        tag="Event destinations",
         returns=_RETURNS,
         query=_INCLUDE,
         read=_retrieve,
@@ -332,6 +335,7 @@ ROUTES = [
         method="POST",
         path=_ONE,
         summary="Update an event destination",
+        tag="Event destinations",
         returns=_RETURNS,
         body=UpdateDestination,
         write=_update,
@@ -340,6 +344,7 @@ ROUTES = [
         method="DELETE",
         path=_ONE,
         summary="Delete an event destination; what was not delivered to it is given up",
+        tag="Event destinations",
         returns="v2.deleted_object",
         write=_delete,
     ),
@@ -347,6 +352,7 @@ ROUTES = [
         method="POST",
         path=f"{_ONE}/enable",
         summary="Enable an event destination",
+        tag="Event destinations",
         returns=_RETURNS,
         write=_enable,
     ),
@@ -354,6 +360,7 @@ ROUTES = [
         method="POST",
         path=f"{_ONE}/disable",
         summary="Disable an event destination: what it would receive waits for a while",
+        tag="Event destinations",
         returns=_RETURNS,
         write=_disable,
     ),
@@ -361,6 +368,7 @@ ROUTES = [
         method="POST",
         path=f"{_ONE}/ping",
         summary="Send an event destination a ping event",
+        tag="Event destinations",
         returns="v2.core.event",
         write=_ping,
     ),

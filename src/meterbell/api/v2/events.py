@@ -61,6 +61,7 @@ ROUTES = [
         method="GET",
         path="/v2/core/events",
         summary="List thin events",
+        tag="Events",
         returns="list:v2.core.event",
         query={
             "object_id": Text(length_max=ID_LENGTH_MAX, description="The related object's id."),
@@ -74,6 +75,7 @@ ROUTES = [
         method="GET",
         path="/v2/core/events/{id}",
         summary="Retrieve a thin event, with its data",
+        tag="Events",
         returns="v2.core.event",
         read=_retrieve,
     ),

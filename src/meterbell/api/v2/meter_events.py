@@ -13,7 +13,8 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.wire.instants import parse_instant_ms
 from meterbell.wire.objects_v2 import render_adjustment_v2, render_meter_event_v2
 
-_NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$"
+# Python's `$` stands before a last newline too, hence the lookahead.
+_NO_CONTROL = r"^[^\u0000-\u001f\u007f]*$(?!\n)"
 Name = Annotated[
     str,
     Meta(min_length=1, max_length=100, pattern=_NO_CONTROL, description="Says which meter."),
@@ -126,6 +127,7 @@ ROUTES = [
         method="POST",
         path="/v2/billing/meter_events",
         summary="Report usage",
+        tag="Usage",
         returns="v2.billing.meter_event",
         body=MeterEventBody,
         record=_record,
@@ -135,6 +137,7 @@ ROUTES = [
         method="POST",
         path="/v2/billing/meter_event_adjustments",
         summary="Cancel a meter event: it counts as if it had never come",
+        tag="Usage",
         returns="v2.billing.meter_event_adjustment",
         body=AdjustmentBody,
         write=_cancel,

@@ -48,6 +48,7 @@ class Route:
     Attributes:
         path: With placeholders: `/v2/core/events/{id}`.
         summary: For the reference, in a few words.
+        tag: Where it stands in the reference.
         returns: The schema of the answer; `list:…` for a list.
         body: What a POST's JSON is decoded into.
         query: Parameters of a GET.
@@ -64,6 +65,7 @@ class Route:
     method: Literal["GET", "POST", "DELETE"]
     path: str
     summary: str
+    tag: str
     returns: str
     body: type[msgspec.Struct] = NoParams
     query: Mapping[str, Param] = field(default_factory=dict)

@@ -131,6 +131,7 @@ ROUTES = [
         method="POST",
         path="/v2/billing/meter_event_session",
         summary="Open a session of 15 minutes for the meter event stream",
+        tag="Usage",
         returns="v2.billing.meter_event_session",
         record=_create,
         is_ingest=True,

@@ -72,6 +72,7 @@ ROUTES = [
         method="POST",
         path="/v2/billing/meter_event_stream",
         summary="Report many meter events at once, with the token of a session",
+        tag="Usage",
         returns="v2.billing.meter_event_stream",
         body=StreamBody,
         record=_record,
