@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from meterbell.api.routes import LISTEN, OPERATIONS
+from meterbell.api.v2.router import ROUTES
 from meterbell.cli.main import app
 from meterbell.settings import ENVIRONMENT_PREFIX, Settings
 from tests.support.server import ServerProcess
@@ -146,12 +147,12 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_every_route_is_documented() -> None:
     page = doc("api.md")
-    rows = [f"| `{o.method} {o.path}` | {o.summary} |" for o in (*OPERATIONS, LISTEN)]
+    rows = [f"| `{o.method} {o.path}` | {o.summary} |" for o in (*OPERATIONS, LISTEN, *ROUTES)]
     assert [row for row in rows if row not in page] == []
 
 
 def test_the_api_page_names_no_route_that_does_not_exist() -> None:
-    known = {f"{o.method} {o.path}" for o in (*OPERATIONS, LISTEN)}
+    known = {f"{o.method} {o.path}" for o in (*OPERATIONS, LISTEN, *ROUTES)}
     known |= {"GET /docs", "GET /openapi.json", "GET /healthz", "GET /readyz"}
     assert set(re.findall(r"`((?:GET|POST|DELETE) /[^`]+)`", doc("api.md"))) == known
 

@@ -1,7 +1,7 @@
 """Requests of the v2 API that must be refused: what is sent, the status, the code, words to find.
 
-`{customer}`, `{meter}`, `{destination}`, `{hook}` stand for what exists; `{token}` is the token of a
-session. Bodies are written as they go over the wire.
+`{customer}`, `{meter}`, `{destination}`, `{hook}` stand for what exists; `{token}` is the token of
+a session. Bodies are written as they go over the wire.
 """
 
 from dataclasses import dataclass, field

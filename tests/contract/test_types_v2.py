@@ -118,7 +118,7 @@ def call(server: ServerProcess) -> Call:
     call.made["destination"] = call("post", "/v2/core/event_destinations", **DESTINATION)["id"]
     call("post", f"{ONE}/ping")
     token = call("post", "/v2/billing/meter_event_session")["authentication_token"]
-    wrong = [{"event_name": name, "payload": {}} for name in ("requests", "nothing")]
+    wrong: list[Any] = [{"event_name": name, "payload": {}} for name in ("requests", "nothing")]
     answer = client(server.url, token).raw_request(
         "post", "/v2/billing/meter_event_stream", base="meter_events", events=wrong
     )
