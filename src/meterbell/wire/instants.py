@@ -47,5 +47,5 @@ def _no_instant(text: str, param: str) -> InvalidParamError:
 def format_instant(ms: int) -> str:
     """Return an instant in milliseconds since 1970-01-01 UTC as RFC 3339 text."""
     seconds, rest = divmod(ms, 1000)
-    at = _EPOCH + seconds * _SECOND
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{rest:03}Z"
+    at = (_EPOCH + seconds * _SECOND).replace(tzinfo=None)
+    return f"{at.isoformat()}.{rest:03}Z"

@@ -101,7 +101,7 @@ def _explained(message: str, body: bytes, into: type[msgspec.Struct]) -> Invalid
         )
     if path.endswith(_ANY_KEY):
         path = path.removesuffix(_ANY_KEY)
-        path = _join(path, _wrong_key(json.loads(body), path))
+        path = _join(path, _wrong_key(body, path))
     name = path or "the body"
     wanted = (what[:1].lower() + what[1:]).replace("`", "")
     at = f"a key of {name}" if is_key else name
@@ -116,17 +116,20 @@ def _explained(message: str, body: bytes, into: type[msgspec.Struct]) -> Invalid
     return InvalidParamError(f"Invalid {at}: {wanted}.", param=path or None)
 
 
-def _wrong_key(body: Any, path: str) -> str:  # noqa: ANN401
-    """Return the key whose value can't be right, in the object of texts at a path."""
-    for name, index in _STEP.findall(f".{path}"):
-        body = body[int(index)] if index else body[name]
-    # The decoder stops at the first value that is no text or is too long; so does this.
-    return str(
-        next(
-            (key for key, value in body.items() if not isinstance(value, str)),
-            max(body, key=lambda key: len(str(body[key]))),
-        )
-    )[:_SHOWN_CHARACTERS]
+def _wrong_key(body: bytes, path: str) -> str:
+    """Return the key whose value can't be right, in the object of texts at a path.
+
+    The rest of the body was not read, so it may be anything; then the decoder's own mark stays.
+    """
+    try:
+        found = json.loads(body)
+        for name, index in _STEP.findall(f".{path}"):
+            found = found[int(index)] if index else found[name]
+        wrong = [key for key, value in found.items() if not isinstance(value, str)]
+        longest = max(found, key=lambda key: len(str(found[key])))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return "…"
+    return str([*wrong, longest][0])[:_SHOWN_CHARACTERS]
 
 
 def _choices(into: type[msgspec.Struct], path: str) -> list[str]:
