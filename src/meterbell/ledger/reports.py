@@ -129,14 +129,18 @@ def report_window(transaction: Transaction, *, started: int) -> None:
 class Reporter:
     """Reports windows once they have ended."""
 
-    def __init__(self, *, store: Store, execute: Execute, clock: Clock) -> None:
+    def __init__(
+        self, *, store: Store, execute: Execute, clock: Clock, look_seconds: float = _LOOK_SECONDS
+    ) -> None:
         """Prepare; nothing runs before `run`.
 
         Args:
             store: Where windows are read.
             execute: Runs a command in commit order.
             clock: The present.
+            look_seconds: How often to look for windows that have ended.
         """
+        self._look_seconds = look_seconds
         self._store = store
         self._execute = execute
         self._clock = clock
@@ -144,7 +148,7 @@ class Reporter:
     async def run(self) -> None:
         """Report until cancelled; what can't be reported now is reported later."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             try:
                 await self.report()
             except (OverloadedError, StoreUnavailableError) as error:
