@@ -99,7 +99,8 @@ BODIES = [
     Bad("not utf-8", EVENTS, b'{"event_name": "\xff"}', words="not valid json"),
     Bad("half a surrogate", EVENTS, '{"event_name": "\\ud800"}', words="not valid json"),
     Bad("empty", EVENTS, "", code=MISSING, param="event_name", words="missing required param"),
-    event("NUL", f'{USAGE}, "identifier": "a\\u0000b"', words="control character"),
+    event("NUL", f'{USAGE}, "identifier": "a\\u0000b"', words="nul character"),
+    event("DEL", f'{USAGE}, "identifier": "a\x7fb"', param="identifier", words="control"),
     event(
         "NUL in the payload",
         '"event_name": "requests", "payload": {"stripe_customer_id": "{customer}\\u0000"}',
@@ -255,6 +256,12 @@ STREAMS = [
         param="events[2].timestamp",
         words="rfc 3339",
     ),
+    batch(
+        "a newline in the second name",
+        '{"events": [{' + USAGE + '}, {"event_name": "a\\n", "payload": {}}]}',
+        param="events[1].event_name",
+        words="control",
+    ),
     batch("a key twice", '{"events": [], "events": []}', param="events", words="twice"),
     batch("a key twice, spaced", '{"events" : [], "events": []}', param="events", words="twice"),
     batch(
@@ -291,6 +298,8 @@ ADJUSTMENTS = [
     Bad("cancel for an unknown meter", ADJUST,
         '{"event_name": "other", "type": "cancel", "cancel": {"identifier": "known"}}',
         code="no_meter"),
+    Bad("cancel a newline", ADJUST, "{" + _CANCEL + '"cancel": {"identifier": "a\\n"}}',
+        param="cancel.identifier", words="control"),
     Bad("cancel a list", ADJUST, "{" + _CANCEL + '"cancel": []}', param="cancel"),
 ]  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from meterbell.errors import InvalidParamError
 
@@ -24,24 +25,29 @@ def parse_instant_ms(text: str, *, param: str) -> int:
     Raises:
         InvalidParamError: `text` is no such instant.
     """
+    found = _instant_ms(text)
+    if found is None:
+        raise InvalidParamError(
+            f"Invalid timestamp: {text[:40]}. {param} is written as in RFC 3339, with a time zone: "
+            "2026-06-01T12:00:00Z.",
+            param=param,
+        )
+    return found
+
+
+# The meter events of one request often have few different times.
+@lru_cache(maxsize=1024)
+def _instant_ms(text: str) -> int | None:
     match = _INSTANT.fullmatch(text)
     if match is None:
-        raise _no_instant(text, param)
+        return None
     day, clock, fraction, offset = match.groups()
     try:
         at = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if offset in 'Zz' else offset}")
-    except ValueError as error:
-        raise _no_instant(text, param) from error
+    except ValueError:
+        return None
     seconds = (at - _EPOCH) // _SECOND
     return seconds * 1000 + int((fraction or "").ljust(3, "0")[:3])
-
-
-def _no_instant(text: str, param: str) -> InvalidParamError:
-    return InvalidParamError(
-        f"Invalid timestamp: {text[:40]}. {param} is written as in RFC 3339, with a time zone: "
-        "2026-06-01T12:00:00Z.",
-        param=param,
-    )
 
 
 def format_instant(ms: int) -> str:

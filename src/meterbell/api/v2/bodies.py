@@ -109,10 +109,6 @@ def _explained(message: str, body: bytes, into: type[msgspec.Struct]) -> Invalid
         return InvalidParamError(
             f"Invalid {at}: must be one of {', '.join(_choices(into, path))}.", param=path
         )
-    if "matching regex" in what:
-        return InvalidParamError(
-            f"Invalid string: {at} holds a control character, which it may not.", param=path
-        )
     return InvalidParamError(f"Invalid {at}: {wanted}.", param=path or None)
 
 
