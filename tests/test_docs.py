@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from meterbell.api.call import Operation
+from meterbell.api.errors import ANSWERS, UNEXPECTED
 from meterbell.api.routes import LISTEN, OPERATIONS
 from meterbell.api.v2.route import Route
 from meterbell.api.v2.router import ROUTES
@@ -106,6 +107,11 @@ def test_every_command_is_documented() -> None:
 
 def test_every_error_is_documented() -> None:
     assert [name for name in all_errors() if f"`{name}`" not in doc("errors.md")] == []
+
+
+def test_every_code_of_v2_is_documented() -> None:
+    codes = {answer.v2_code for answer in (*ANSWERS.values(), UNEXPECTED)}
+    assert [code for code in codes if f"`{code}`" not in doc("errors.md")] == []
 
 
 def test_the_errors_page_names_no_error_that_does_not_exist() -> None:

@@ -207,7 +207,8 @@ async def test_what_can_not_be_reported_now_is_reported_later(tmp_path: Path) ->
         await prepared(ledger)
         await ledger.committer.record_stream([bad("a")])
         ledger.clock.advance(seconds=WINDOW_SECONDS)
-        refusing = _Refusing(ledger, OverloadedError("Full."), StoreUnavailableError("Busy."))
+        errors = [OverloadedError("Full."), StoreUnavailableError("Busy."), KeyError("a bug")]
+        refusing = _Refusing(ledger, *errors)
         running = Reporter(
             store=ledger.store, execute=refusing.execute, clock=ledger.clock, look_seconds=0
         )

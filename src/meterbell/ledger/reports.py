@@ -153,6 +153,8 @@ class Reporter:
                 await self.report()
             except (OverloadedError, StoreUnavailableError) as error:
                 logger.warning("errors not reported yet", error=str(error))
+            except Exception:
+                logger.exception("errors can't be reported")
 
     async def report(self) -> None:
         """Report every window that has ended.
