@@ -11,13 +11,18 @@ import msgspec
 import pytest
 import typer.main
 
+from meterbell.api.call import Operation
+from meterbell.api.errors import ANSWERS, UNEXPECTED
 from meterbell.api.routes import LISTEN, OPERATIONS
+from meterbell.api.v2.route import Route
+from meterbell.api.v2.router import ROUTES
 from meterbell.cli.main import app
 from meterbell.settings import ENVIRONMENT_PREFIX, Settings
 from tests.support.server import ServerProcess
 from tests.support.tree import ROOT, files, modules, text_of
 from tests.unit.test_errors import all_errors
 
+ALL_ROUTES: list[Operation | Route] = [*OPERATIONS, LISTEN, *ROUTES]
 RULES = [
     *(f"C{number}" for number in range(1, 8)),
     *(f"A{number}" for number in range(1, 9)),
@@ -104,6 +109,11 @@ def test_every_error_is_documented() -> None:
     assert [name for name in all_errors() if f"`{name}`" not in doc("errors.md")] == []
 
 
+def test_every_code_of_v2_is_documented() -> None:
+    codes = {answer.v2_code for answer in (*ANSWERS.values(), UNEXPECTED)}
+    assert [code for code in codes if f"`{code}`" not in doc("errors.md")] == []
+
+
 def test_the_errors_page_names_no_error_that_does_not_exist() -> None:
     assert set(re.findall(r"`(\w+Error)`", doc("errors.md"))) <= set(all_errors())
 
@@ -146,12 +156,12 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_every_route_is_documented() -> None:
     page = doc("api.md")
-    rows = [f"| `{o.method} {o.path}` | {o.summary} |" for o in (*OPERATIONS, LISTEN)]
+    rows = [f"| `{o.method} {o.path}` | {o.summary} |" for o in ALL_ROUTES]
     assert [row for row in rows if row not in page] == []
 
 
 def test_the_api_page_names_no_route_that_does_not_exist() -> None:
-    known = {f"{o.method} {o.path}" for o in (*OPERATIONS, LISTEN)}
+    known = {f"{o.method} {o.path}" for o in ALL_ROUTES}
     known |= {"GET /docs", "GET /openapi.json", "GET /healthz", "GET /readyz"}
     assert set(re.findall(r"`((?:GET|POST|DELETE) /[^`]+)`", doc("api.md"))) == known
 

@@ -10,6 +10,7 @@ from textwrap import wrap
 import stripe
 
 TARGET = Path(__file__).parent.parent / "src/meterbell/wire/event_types.py"
+EVENT_CLASSES = Path(stripe.__file__).parent / "events" / "_event_classes.py"
 HEADER = '''"""Types of events and API versions that Stripe knows.
 
 Made by `tools/generate_event_types.py`.
@@ -31,9 +32,15 @@ def render() -> str:
     source = (Path(params).parent / "_webhook_endpoint_create_params.py").read_text()
     types = [word for word in literals("enabled_events", source) if word != "*"]
     versions = literals("api_version", source)
+    thin = sorted(set(re.findall(r'"(v[12]\.[a-z0-9_.]+)"', EVENT_CLASSES.read_text())))
     parts = [HEADER]
     for name, words, text in (
         ("EVENT_TYPES", types, "Types that a webhook endpoint can be subscribed to, besides `*`."),
+        (
+            "THIN_EVENT_TYPES",
+            thin,
+            "Types that a thin destination can be subscribed to, besides `*`.",
+        ),
         ("API_VERSIONS", versions, "Versions that a webhook endpoint can be created with."),
     ):
         lines = "\n".join(wrap(" ".join(words), 98, break_on_hyphens=False))

@@ -21,6 +21,7 @@ from meterbell.ids import IdSource, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.recovery import recover
+from meterbell.ledger.reports import Reporter
 from meterbell.records import Delivery, Event
 from meterbell.services import Services
 from meterbell.settings import Settings
@@ -150,6 +151,7 @@ async def _running(
     dispatcher = Dispatcher(
         store=store, committer=committer, clock=clock, ids=ids, settings=settings
     )
+    reporter = Reporter(store=store, execute=committer.execute, clock=clock)
     committing = asyncio.create_task(committer.run(), name="committer")
     working = [
         asyncio.create_task(dispatcher.run(), name="dispatcher"),
@@ -157,6 +159,7 @@ async def _running(
             checkpointer.run(committer, interval_seconds=settings.checkpoint_seconds),
             name="checkpointer",
         ),
+        asyncio.create_task(reporter.run(), name="reporter"),
     ]
     try:
         yield Services(

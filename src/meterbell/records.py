@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from msgspec import Struct
+from typing_extensions import TypedDict
 
 Permission = Literal["all", "read", "ingest"]
 DeliveryStatus = Literal["pending", "succeeded", "failed", "canceled"]
@@ -21,7 +22,14 @@ class Customer(Struct, frozen=True, kw_only=True):
 
 
 class WebhookEndpoint(Struct, frozen=True, kw_only=True):
-    """Where events are sent; `enabled_events` holds exact types or `*`."""
+    """Where events are sent: a webhook endpoint of v1, or an event destination of v2.
+
+    Attributes:
+        enabled_events: Exact types, or `*`.
+        name: Of a destination; None for a webhook endpoint.
+        event_payload: What a destination receives; None for a webhook endpoint.
+        updated_ms: When a destination was changed last; None for a webhook endpoint.
+    """
 
     number: int = 0
     id: str
@@ -34,6 +42,14 @@ class WebhookEndpoint(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str]
     status: Literal["enabled", "disabled"]
     secret: str
+    name: str | None = None
+    event_payload: Literal["thin", "snapshot"] | None = None
+    updated_ms: int | None = None
+
+    @property
+    def is_destination(self) -> bool:
+        """Whether it belongs to the v2 API."""
+        return self.event_payload is not None
 
 
 class Event(Struct, frozen=True, kw_only=True):
@@ -49,6 +65,50 @@ class Event(Struct, frozen=True, kw_only=True):
     deliveries: int
     request_id: str | None
     idempotency_key: str | None
+
+
+class ThinEvent(Struct, frozen=True, kw_only=True):
+    """What destinations with thin payloads are told; the API tells the rest.
+
+    Attributes:
+        object_type: Of the related object: `billing.meter`; None if there is none.
+        data: What only the API tells; empty for most types.
+    """
+
+    number: int = 0
+    id: str
+    livemode: bool
+    created_ms: int
+    type: str
+    object_type: str | None
+    object_id: str | None
+    data: dict[str, Any]
+    request_id: str | None
+    idempotency_key: str | None
+
+
+class ErrorSample(TypedDict):
+    """One refused meter event in a report."""
+
+    message: str
+    identifier: str | None
+
+
+class ErrorWindow(Struct, frozen=True, kw_only=True):
+    """Refused meter events of one window, meter and reason.
+
+    Attributes:
+        meter: Empty where there is no meter for the event name.
+        started: Unix seconds.
+        samples: The first few.
+    """
+
+    livemode: bool
+    meter: str
+    started: int
+    reason: str
+    errors: int
+    samples: list[ErrorSample]
 
 
 class Delivery(Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         identifier_days: For how many days an identifier counts once; at least 35 (C2).
         alerts_per_scope: Non-archived alerts per meter and scope (A7).
         queue_max: Requests that may wait for a commit; past it they are answered 429.
+        stream_events_max: Meter events in one request of the v2 stream; a body may have 4 KiB for
+            each of them, and 1 MiB at least.
         checkpoint_seconds: How often the state in memory is saved, to shorten the next start.
         webhook_timeout_seconds: Time for one webhook attempt, from DNS to the answer's last byte.
         log_level: debug, info, warning or error.
@@ -45,6 +47,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identifier_days: Annotated[int, Meta(ge=35)] = 35
     alerts_per_scope: _Positive = 25
     queue_max: _Positive = 10_000
+    stream_events_max: Annotated[int, Meta(ge=1, le=10_000)] = 100
     checkpoint_seconds: _Positive = 30
     webhook_timeout_seconds: _Positive = 15
     log_level: str = "info"

@@ -3,10 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
+
 from meterbell.delivery.lane import QUEUE_MAX, SLOTS, Lane
 from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.sender import Sender
 from meterbell.ids import CountingIds
+from meterbell.ledger.transaction import Transaction
+from meterbell.records import ThinEvent
+from meterbell.wire.signing import is_signed
 from meterbell.wire.versions import DEFAULT_API_VERSION
 from tests.delivery.delivery_run import open_delivery
 from tests.delivery.receiver import Received, always, held, receiving
@@ -262,3 +267,36 @@ async def test_nothing_is_sent_before_the_start_or_after_the_end(tmp_path: Path)
 
         assert asyncio.all_tasks() == tasks
         assert receiver.event_ids == [event.id]
+
+
+async def test_d1_a_thin_event_is_told_in_the_same_words_each_time(tmp_path: Path) -> None:
+    async with open_delivery(tmp_path) as run, receiving(always(500)) as receiver:
+        endpoint = await run.add_endpoint(receiver.url)
+        await run.change(endpoint, event_payload="thin")
+
+        def report(transaction: Transaction) -> ThinEvent:
+            return transaction.emit_thin(
+                "v1.billing.meter.error_report_triggered",
+                livemode=False,
+                related=("billing.meter", "mtr_1"),
+                data={"reason": "a secret of the API"},
+            )
+
+        event = await run.committer.execute(report)
+        await run.emit()
+        await run.until_attempts(1)
+        run.advance_to(run.clock.now_ms() + 60_000)
+        first, second = await receiver.wait_for(2)
+
+        assert first.body == second.body
+        assert second.timestamp == first.timestamp + 60
+        told = msgspec.json.decode(first.body)
+        assert told["id"] == event.id
+        assert told["related_object"] == {
+            "id": "mtr_1",
+            "type": "billing.meter",
+            "url": "/v1/billing/meters/mtr_1",
+        }
+        assert "data" not in told
+        assert "changes" not in told
+        assert is_signed(first.signature, secret=endpoint.secret, body=first.body)

@@ -5,9 +5,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import create_engine, pool
 
+from meterbell.records import WebhookEndpoint
+from meterbell.store import migrations
 from meterbell.store.migrations import is_current, migrate
+from meterbell.store.sqlite import SqliteStore
 from meterbell.store.tables import metadata
 
 Schema = dict[str, dict[str, Any]]
@@ -94,3 +99,33 @@ def test_a_folder_with_a_percent_sign_is_fine(tmp_path: Path) -> None:
     migrate(path)
 
     assert is_current(path)
+
+
+def test_webhook_endpoints_of_the_first_schema_are_kept(tmp_path: Path) -> None:
+    path = tmp_path / "meterbell.db"
+    migrate_to(path, "0001")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO webhook_endpoint (id, livemode, created, url, enabled_events, metadata,"
+            " status, secret) VALUES ('we_1', 0, 1, 'http://127.0.0.1/', '[\"*\"]', '{}',"
+            " 'enabled', 'whsec_1')"
+        )
+
+    migrate(path)
+
+    store = SqliteStore(path)
+    (endpoint,) = store.reader.find(WebhookEndpoint)
+    store.close()
+    assert (endpoint.id, endpoint.enabled_events, endpoint.secret) == ("we_1", ["*"], "whsec_1")
+    assert not endpoint.is_destination
+
+
+def migrate_to(path: Path, revision: str) -> None:
+    """Make a database as an older version made it."""
+    engine = create_engine(f"sqlite:///{path}", poolclass=pool.NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    engine.dispose()

@@ -23,10 +23,15 @@ NO_KEY = (
 
 
 class Principal(NamedTuple):
-    """A key that was recognised."""
+    """A key that was recognised.
+
+    Attributes:
+        key_id: The key's own id, by which it is found again without the key.
+    """
 
     livemode: bool
     permission: Permission
+    key_id: str
 
     def require(self, method: str, *, is_ingest: bool) -> None:
         """Refuse what the key may not do.
@@ -61,6 +66,8 @@ class Authenticator:
         self._clock = clock
         self._test_key = test_key
         self._known: dict[bytes, tuple[int, Principal]] = {}
+        self._known_ids: dict[str, tuple[int, Principal]] = {}
+        self._test_key_id = f"test_key_{digest_of(test_key).hex()[:32]}" if test_key else None
 
     def authenticate(self, header: bytes | None) -> Principal:
         """Return whom an `Authorization` header stands for.
@@ -72,33 +79,69 @@ class Authenticator:
         cached = self._known.get(header or b"")
         if cached is not None and cached[0] > now_ms:
             return cached[1]
-        principal = self._recognise(_key_in(header), now_ms // 1000)
+        principal = self._recognise(key_in(header), now_ms // 1000)
         if len(self._known) >= _CACHE_MAX:
             self._known.clear()
         self._known[header or b""] = (now_ms + _CACHE_MS, principal)
         return principal
 
+    def find(self, key_id: str) -> Principal:
+        """Return whom a key stands for that was recognised before.
+
+        Raises:
+            AuthenticationError: It is not valid any more.
+        """
+        now_ms = self._clock.now_ms()
+        cached = self._known_ids.get(key_id)
+        if cached is not None and cached[0] > now_ms:
+            return cached[1]
+        if key_id == self._test_key_id:
+            principal = self._test_principal()
+        else:
+            found = self._store.reader.find(ApiKey, tables.api_key.c.id == key_id, limit=1)
+            if not found:
+                raise AuthenticationError("The API key behind this session is not known any more.")
+            principal = _judge(found[0], now_ms // 1000, "behind this session")
+        if len(self._known_ids) >= _CACHE_MAX:
+            self._known_ids.clear()
+        self._known_ids[key_id] = (now_ms + _CACHE_MS, principal)
+        return principal
+
+    def _test_principal(self) -> Principal:
+        return Principal(livemode=False, permission="all", key_id=self._test_key_id or "")
+
     def _recognise(self, key: str, now: int) -> Principal:
         if self._test_key is not None and digest_of(key) == digest_of(self._test_key):
-            return Principal(livemode=False, permission="all")
+            return self._test_principal()
         if mode_of(key) is None or is_mistyped(key):
             raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
         found = self._store.reader.find(ApiKey, tables.api_key.c.digest == digest_of(key), limit=1)
         if not found:
             raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
-        if found[0].revoked_at is not None:
-            raise AuthenticationError(
-                f"Expired API Key provided: {_masked(key)}. It was revoked.", code="api_key_expired"
-            )
-        if found[0].expires_at is not None and found[0].expires_at <= now:
-            raise AuthenticationError(
-                f"Expired API Key provided: {_masked(key)}.", code="api_key_expired"
-            )
-        return Principal(livemode=found[0].livemode, permission=found[0].permission)
+        return _judge(found[0], now, f"provided: {_masked(key)}")
 
 
-def _key_in(header: bytes | None) -> str:
-    """Return the key in an `Authorization` header: Bearer, or Basic with the key as the user."""
+def _judge(found: ApiKey, now: int, which: str) -> Principal:
+    """Return whom a stored key stands for at an instant in Unix seconds.
+
+    Raises:
+        AuthenticationError: It was revoked, or has expired.
+    """
+    if found.revoked_at is not None:
+        raise AuthenticationError(
+            f"Expired API Key {which}. It was revoked.", code="api_key_expired"
+        )
+    if found.expires_at is not None and found.expires_at <= now:
+        raise AuthenticationError(f"Expired API Key {which}.", code="api_key_expired")
+    return Principal(livemode=found.livemode, permission=found.permission, key_id=found.id)
+
+
+def key_in(header: bytes | None) -> str:
+    """Return the key in an `Authorization` header: Bearer, or Basic with the key as the user.
+
+    Raises:
+        AuthenticationError: There is none.
+    """
     scheme, _, value = (header or b"").partition(b" ")
     value = value.strip()
     match scheme.lower():

@@ -20,6 +20,7 @@ class Call:
         params: Values by name; absent parameters are not in it.
         ids: Values of the path's placeholders.
         expand: Fields to embed, without `data.`.
+        key_id: The API key's own id.
     """
 
     services: Services
@@ -29,6 +30,7 @@ class Call:
     expand: frozenset[str]
     url: str
     cause: Cause
+    key_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,8 +33,10 @@ def headers_of(scope: Scope) -> Headers:
     return dict(scope["headers"])
 
 
-async def read_body(receive: Receive, headers: Headers) -> bytes:
-    """Return the request's body.
+async def read_body(
+    receive: Receive, headers: Headers, *, bytes_max: int = BODY_BYTES_MAX
+) -> bytes:
+    """Return the request's body, of at most `bytes_max` bytes.
 
     Raises:
         BodyTooLargeError: It passes the bound.
@@ -42,32 +44,32 @@ async def read_body(receive: Receive, headers: Headers) -> bytes:
         ClientGoneError: The client went away.
     """
     length = headers.get(b"content-length", b"")
-    if length.isdigit() and (len(length) > 10 or int(length) > BODY_BYTES_MAX):  # noqa: PLR2004
-        raise _too_large()
+    if length.isdigit() and (len(length) > 10 or int(length) > bytes_max):  # noqa: PLR2004
+        raise _too_large(bytes_max)
     try:
         async with asyncio.timeout(_BODY_SECONDS_MAX):
             message = await receive()
             body: bytes = message.get("body", b"")
             if message.get("more_body"):
-                body, message = await _read_rest(receive, bytearray(body))
+                body, message = await _read_rest(receive, bytearray(body), bytes_max)
     except TimeoutError as error:
         raise InvalidParamError(
             f"The request's body did not arrive within {_BODY_SECONDS_MAX} seconds."
         ) from error
     if message["type"] == "http.disconnect":
         raise ClientGoneError
-    if len(body) > BODY_BYTES_MAX:
-        raise _too_large()
+    if len(body) > bytes_max:
+        raise _too_large(bytes_max)
     return body
 
 
-async def _read_rest(receive: Receive, body: bytearray) -> tuple[bytes, Message]:
+async def _read_rest(receive: Receive, body: bytearray, bytes_max: int) -> tuple[bytes, Message]:
     """Return the whole body that begins with `body`, and the message that it ended with."""
     while True:
         message = await receive()
         body += message.get("body", b"")
-        if len(body) > BODY_BYTES_MAX:
-            raise _too_large()
+        if len(body) > bytes_max:
+            raise _too_large(bytes_max)
         if not message.get("more_body"):
             return bytes(body), message
 
@@ -98,7 +100,7 @@ async def send_answer(
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def _too_large() -> BodyTooLargeError:
+def _too_large(bytes_max: int) -> BodyTooLargeError:
     return BodyTooLargeError(
-        f"The request's body is too large: at most {BODY_BYTES_MAX} bytes are read."
+        f"The request's body is too large: at most {bytes_max} bytes are read."
     )

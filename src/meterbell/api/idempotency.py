@@ -1,4 +1,6 @@
-"""Idempotency-Key on v1 POSTs: the first answer is stored with its effect and replayed.
+"""Idempotency-Key on POSTs, and on v2 DELETEs: the first answer is stored with its effect.
+
+It is replayed for the same request. v1 stores failures too, v2 only successes.
 
 Usage is different: its key stands in the log beside the event, see `engine.decide`.
 """
@@ -88,6 +90,7 @@ def answer_once(
     digest: bytes,
     request_id: str,
     run: Callable[[], bytes],
+    keeps_failures: bool = True,
 ) -> tuple[IdempotentReply, bool]:
     """Run a request unless its key has an answer; return the answer, and whether it was there.
 
@@ -100,6 +103,7 @@ def answer_once(
         request_id: Of this request.
         run: Does the work and returns the body. An error that it raises, before it has changed
             anything, is an answer like any other.
+        keeps_failures: Whether an error is stored as the answer; if not, it is raised.
 
     Raises:
         IdempotencyMismatchError: The key was used for something else.
@@ -116,6 +120,8 @@ def answer_once(
     try:
         body = run()
     except RequestError as error:
+        if not keeps_failures:
+            raise
         answer, content = answer_to(error)
         status, body = answer.status, encode_json(content)
     reply = IdempotentReply(

@@ -1,4 +1,4 @@
-"""The routes as an OpenAPI document, from the same declarations that decode requests."""
+"""The v1 routes as an OpenAPI document, from the same declarations that decode requests."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,8 @@ Stripe Billing's meters, meter events, alerts, events and webhook endpoints, on 
 The official Stripe SDKs are clients of it.
 
 Form parameters nest with brackets: `usage_threshold[gte]=100`, `enabled_events[0]=*`. In lists the
-newest comes first. An unknown parameter is refused by name.
+newest comes first. An unknown parameter is refused by name. Routes under `/v2/` take and give JSON,
+with times as RFC 3339.
 """
 _TAGS = {
     "/v1/customers": "Customers",
@@ -48,6 +49,7 @@ _TAGS = {
     "/v1/webhook_endpoints": "Webhook endpoints",
     "/meterbell/events": "Events",
 }
+TAGS = [*dict.fromkeys(_TAGS.values()), "Event destinations"]
 _REFUSALS = {
     400: "A parameter is missing, unknown or not acceptable, or a limit is reached.",
     401: "There is no API key, or not a valid one.",
@@ -59,14 +61,14 @@ _REFUSALS = {
     429: "Too many requests are waiting; send it again after a short while.",
     503: "Nothing was acknowledged; send the same request again.",
 }
-_REQUEST_ID = {
+REQUEST_ID = {
     "Request-Id": {
         "required": True,
         "schema": {"type": "string"},
         "description": "Names the request in the server's log.",
     }
 }
-_IDEMPOTENCY_KEY = {
+IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "schema": {"type": "string", "maxLength": KEY_LENGTH_MAX},
@@ -89,7 +91,7 @@ def describe(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
         "info": {"title": "meterbell", "version": version, "description": _DESCRIPTION},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"basic": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(_TAGS.values())],
+        "tags": [{"name": name} for name in TAGS],
         "paths": paths,
         "components": {
             "schemas": SCHEMAS,
@@ -104,7 +106,7 @@ def describe(operations: Sequence[Operation], *, version: str) -> dict[str, Any]
             "responses": {
                 str(status): {
                     "description": text,
-                    "headers": _REQUEST_ID,
+                    "headers": REQUEST_ID,
                     "content": _json({"$ref": "#/components/schemas/error"}),
                 }
                 for status, text in _REFUSALS.items()
@@ -127,7 +129,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "Done.",
-                "headers": _REQUEST_ID,
+                "headers": REQUEST_ID,
                 "content": _json(schema_of_answer(operation.returns)),
             },
             **{
@@ -137,10 +139,10 @@ def _describe(operation: Operation) -> dict[str, Any]:
         },
     }
     if operation.method == "POST":
-        parameters.append(_IDEMPOTENCY_KEY)
+        parameters.append(IDEMPOTENCY_KEY)
         described["requestBody"] = _body(_documented(operation))
     else:
-        parameters += [_in_query(name, param) for name, param in _documented(operation).items()]
+        parameters += [in_query(name, param) for name, param in _documented(operation).items()]
     return described
 
 
@@ -183,7 +185,8 @@ def _body(declared: Mapping[str, Param]) -> dict[str, Any]:
     }
 
 
-def _in_query(name: str, param: Param) -> dict[str, Any]:
+def in_query(name: str, param: Param) -> dict[str, Any]:
+    """Return the description of a parameter in the query string."""
     described: dict[str, Any] = {
         # Query strings repeat a list's name, and a repeated name needs the brackets.
         "name": f"{name}[]" if isinstance(param, Array) else name,

@@ -12,6 +12,8 @@ from importlib.resources import files
 from meterbell.api.call import Operation
 from meterbell.api.http import Answer
 from meterbell.api.openapi import describe
+from meterbell.api.v2.openapi import describe_v2
+from meterbell.api.v2.route import Route
 from meterbell.wire.json import encode_json
 
 _POLICY = (
@@ -37,9 +39,10 @@ _STATIC = {
 }
 
 
-def reference_pages(operations: Sequence[Operation]) -> dict[str, Answer]:
+def reference_pages(operations: Sequence[Operation], routes: Sequence[Route]) -> dict[str, Answer]:
     """Return the answers to GET by path; none of them needs a key."""
-    document = encode_json(describe(operations, version=version("meterbell")))
+    described = describe(operations, version=version("meterbell"))
+    document = encode_json(describe_v2(routes, described))
     pages = {
         "/openapi.json": Answer(HTTPStatus.OK, document),
         "/docs": Answer(HTTPStatus.OK, _read("docs.html"), _HEADERS, b"text/html; charset=utf-8"),

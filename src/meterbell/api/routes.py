@@ -36,6 +36,7 @@ from meterbell.api.v1 import (
     summaries,
     webhook_endpoints,
 )
+from meterbell.api.v2.router import PREFIX, ROUTES, V2Api
 from meterbell.errors import (
     MeterbellError,
     MethodNotAllowedError,
@@ -81,6 +82,7 @@ class _Api:
         self._authenticator = Authenticator(
             services.store, services.clock, test_key=services.settings.test_key
         )
+        self._v2 = V2Api(services, self._authenticator)
         self._in_flight = idempotency.InFlight()
         self._routes = [
             (compile_path(operation.path)[0], operation) for operation in (*OPERATIONS, LISTEN)
@@ -90,7 +92,7 @@ class _Api:
             for _, operation in self._routes
             if "{" not in operation.path
         }
-        self._pages = reference_pages([*OPERATIONS, LISTEN])
+        self._pages = reference_pages([*OPERATIONS, LISTEN], ROUTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,7 +101,8 @@ class _Api:
         request_id = f"req_{self._services.ids.token(14)}"
         headers = headers_of(scope)
         try:
-            answer = await self._answer(scope, receive, headers, request_id)
+            answers = self._v2.answer if scope["path"].startswith(PREFIX) else self._answer
+            answer = await answers(scope, receive, headers, request_id)
         except ClientGoneError:
             return
         except MeterbellError as error:

@@ -39,6 +39,9 @@ def serve(
     queue_max: Annotated[
         int | None, typer.Option(help="Requests that may wait before 429 is answered.")
     ] = None,
+    stream_events_max: Annotated[
+        int | None, typer.Option(help="Meter events in one request of the v2 stream.")
+    ] = None,
     checkpoint_seconds: Annotated[
         int | None, typer.Option(help="How often the state in memory is saved.")
     ] = None,
@@ -61,6 +64,7 @@ def serve(
                 "identifier_days": identifier_days,
                 "alerts_per_scope": alerts_per_scope,
                 "queue_max": queue_max,
+                "stream_events_max": stream_events_max,
                 "checkpoint_seconds": checkpoint_seconds,
                 "webhook_timeout_seconds": webhook_timeout_seconds,
                 "log_level": log_level,

@@ -19,7 +19,7 @@ from meterbell.delivery.sender import Outcome
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Attempt, Delivery, DeliveryStatus, Event, WebhookEndpoint
+from meterbell.records import Attempt, Delivery, DeliveryStatus, Event, ThinEvent, WebhookEndpoint
 from meterbell.store import tables
 from meterbell.store.base import Store
 
@@ -60,9 +60,11 @@ class Outbox:
         """Return an endpoint as it is now, or None if it was deleted."""
         return self._store.reader.get(WebhookEndpoint, endpoint_id, livemode=livemode)
 
-    def event(self, delivery: Delivery) -> Event | None:
+    def event(self, delivery: Delivery) -> Event | ThinEvent | None:
         """Return the event to deliver, or None if it is not there."""
-        return self._store.reader.get(Event, delivery.event, livemode=delivery.livemode)
+        reader, livemode = self._store.reader, delivery.livemode
+        event = reader.get(Event, delivery.event, livemode=livemode)
+        return event or reader.get(ThinEvent, delivery.event, livemode=livemode)
 
     def due(self, endpoint_id: str, *, now_ms: int, limit: int) -> list[Delivery]:
         """Return deliveries whose next attempt is due, longest overdue first."""

@@ -9,7 +9,7 @@ import msgspec
 from meterbell.engine.decide import Group
 from meterbell.engine.state import State
 from meterbell.ids import IdSource, new_id
-from meterbell.records import Delivery, Event, WebhookEndpoint
+from meterbell.records import Delivery, Event, ThinEvent, WebhookEndpoint
 from meterbell.store.base import Store
 from meterbell.store.objects import Objects
 from meterbell.store.tables import webhook_endpoint
@@ -86,7 +86,11 @@ class Transaction:
         data: dict[str, Any] = {"object": obj}
         if previous_attributes is not None:
             data["previous_attributes"] = previous_attributes
-        endpoints = [e for e in self._enabled(livemode=livemode) if wants(e, event_type)]
+        endpoints = [
+            endpoint
+            for endpoint in self._enabled(livemode=livemode)
+            if endpoint.event_payload != "thin" and wants(endpoint, event_type)
+        ]
         event = Event(
             id=new_id(self.ids, "evt"),
             livemode=livemode,
@@ -104,7 +108,45 @@ class Transaction:
             self.add_delivery(event, endpoint)
         return event
 
-    def add_delivery(self, event: Event, endpoint: WebhookEndpoint) -> Delivery:
+    def emit_thin(
+        self,
+        event_type: str,
+        *,
+        livemode: bool,
+        related: tuple[str, str] | None = None,
+        data: dict[str, Any] | None = None,
+        to: WebhookEndpoint | None = None,
+        cause: Cause = NO_CAUSE,
+    ) -> ThinEvent:
+        """Store a v2 event with its deliveries to all enabled thin destinations that want it (D1).
+
+        Args:
+            event_type: Such as `v1.billing.meter.no_meter_found`.
+            livemode: The mode it happened in.
+            related: Type and id of the object that it is about.
+            data: What only the API tells of it.
+            to: The one destination that it is for, whatever that one wants.
+            cause: The API request behind it.
+        """
+        object_type, object_id = related or (None, None)
+        event = ThinEvent(
+            id=new_id(self.ids, "evt", livemode=livemode),
+            livemode=livemode,
+            created_ms=self.now_ms,
+            type=event_type,
+            object_type=object_type,
+            object_id=object_id,
+            data=data or {},
+            request_id=cause.request_id,
+            idempotency_key=cause.idempotency_key,
+        )
+        event = msgspec.structs.replace(event, number=self.objects.insert(event))
+        for endpoint in [to] if to is not None else self._enabled(livemode=livemode):
+            if to is not None or (endpoint.event_payload == "thin" and wants(endpoint, event_type)):
+                self.add_delivery(event, endpoint)
+        return event
+
+    def add_delivery(self, event: Event | ThinEvent, endpoint: WebhookEndpoint) -> Delivery:
         """Put one event for one endpoint into the outbox, due at once."""
         delivery = Delivery(
             event=event.id,

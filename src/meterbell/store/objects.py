@@ -31,6 +31,8 @@ _TABLES: dict[type[Any], Table] = {
     records.Customer: tables.customer,
     records.WebhookEndpoint: tables.webhook_endpoint,
     records.Event: tables.event,
+    records.ThinEvent: tables.thin_event,
+    records.ErrorWindow: tables.error_window,
     records.Delivery: tables.delivery,
     records.Attempt: tables.attempt,
     records.IdempotentReply: tables.idempotent_reply,
@@ -38,7 +40,7 @@ _TABLES: dict[type[Any], Table] = {
     records.TriggerRecord: tables.trigger,
 }
 _NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
-_JSON_COLUMNS = frozenset({"details", "enabled_events", "metadata", "data"})
+_JSON_COLUMNS = frozenset({"details", "enabled_events", "metadata", "data", "samples"})
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 

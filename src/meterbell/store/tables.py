@@ -146,8 +146,13 @@ webhook_endpoint = Table(
     Column("metadata", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("secret", Text, nullable=False),
+    Column("name", Text),
+    Column("event_payload", Text),
+    Column("updated_ms", _Whole),
     sqlite_strict=True,
 )
+"""Webhook endpoints of the v1 API, and event destinations of the v2 API: those have a `name`, an
+`event_payload` (thin or snapshot) and `updated_ms`."""
 
 event = Table(
     "event",
@@ -166,6 +171,40 @@ event = Table(
 )
 """`data` is the event's `data` object as JSON; `deliveries` counts the endpoints it was meant for
 when it was made."""
+
+thin_event = Table(
+    "thin_event",
+    metadata,
+    _number(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("livemode", _Flag, nullable=False),
+    Column("created_ms", _Whole, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("object_type", Text),
+    Column("object_id", Text),
+    Column("data", Text, nullable=False),
+    Column("request_id", Text),
+    Column("idempotency_key", Text),
+    Index("thin_event_by_object", "object_id", "number"),
+    sqlite_strict=True,
+)
+"""Events of the v2 API. `object_type` and `object_id` name the related object, if there is one;
+`data` is a JSON object, `{}` for an event that says nothing more."""
+
+error_window = Table(
+    "error_window",
+    metadata,
+    Column("livemode", _Flag, primary_key=True),
+    Column("meter", Text, primary_key=True),
+    Column("started", _Whole, primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("errors", _Whole, nullable=False),
+    Column("samples", Text, nullable=False),
+    Index("error_window_by_start", "started"),
+    sqlite_strict=True,
+)
+"""Refused meter events of streams that no event has told of yet, by the window they came in and by
+reason. `meter` is empty where there is no meter; `samples` are the first few as JSON."""
 
 delivery = Table(
     "delivery",

@@ -145,6 +145,20 @@ class Api:
         """Send a GET."""
         return await self.send("GET", path, params, **more)
 
+    async def json(
+        self,
+        path: str,
+        body: object = None,
+        *,
+        method: str = "POST",
+        headers: Mapping[str, str] | None = None,
+        **more: Any,  # noqa: ANN401
+    ) -> Reply:
+        """Send JSON, as v2 takes it; bytes are sent as they are."""
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body or {})
+        sent = {"content-type": "application/json", **(headers or {})}
+        return await self.send(method, path, raw, headers=sent, **more)
+
     async def made(self, path: str, params: Mapping[str, Any] | bytes = b"", **more: Any) -> Any:  # noqa: ANN401
         """Send a POST that must succeed and return its body."""
         reply = await self.post(path, params, **more)

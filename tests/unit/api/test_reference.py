@@ -12,9 +12,11 @@ from meterbell.api.openapi import describe, schema_of
 from meterbell.api.params import Array, Choice, Integer, Metadata, Range, Text
 from meterbell.api.routes import LISTEN, OPERATIONS
 from meterbell.api.schemas import SCHEMAS
+from meterbell.api.v2.openapi import describe_v2
+from meterbell.api.v2.router import ROUTES
 from tests.unit.api.running import Api, usage
 
-DOCUMENT = describe([*OPERATIONS, LISTEN], version="1")
+DOCUMENT = describe_v2(ROUTES, describe([*OPERATIONS, LISTEN], version="1"))
 STATIC = files("meterbell.api").joinpath("static")
 
 
@@ -38,7 +40,10 @@ def test_every_route_is_described_and_nothing_else() -> None:
         (method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods
     }
 
-    assert described == {(o.method, o.path) for o in (*OPERATIONS, LISTEN)}
+    assert described == {
+        *((o.method, o.path) for o in (*OPERATIONS, LISTEN)),
+        *((route.method, route.path) for route in ROUTES),
+    }
 
 
 def test_names_of_operations_are_unique() -> None:

@@ -48,6 +48,13 @@ TABLE: list[tuple[Callable[[str], MeterbellError], int, str, str | None, bool]] 
     (errors.DuplicateIdentifierError, 400, "invalid_request_error", None, False),
     (errors.LimitReachedError, 400, "invalid_request_error", None, False),
     (errors.AuthenticationError, 401, "invalid_request_error", None, False),
+    (
+        errors.SessionExpiredError,
+        401,
+        "temporary_session_expired",
+        "billing_meter_event_session_expired",
+        False,
+    ),
     (errors.PermissionDeniedError, 403, "invalid_request_error", None, False),
     (errors.IdempotencyMismatchError, 400, "idempotency_error", None, False),
     (errors.IdempotencyInUseError, 409, "invalid_request_error", "idempotency_key_in_use", True),
@@ -186,7 +193,7 @@ ROUTES = [
     ("GET", "/v1/customers/"),
     ("GET", "/v1/customers/a/b"),
     ("GET", "/V1/customers"),
-    ("POST", "/v2/billing/nope"),
+    ("POST", "/v3/billing/nope"),
     ("GET", "/v1/billing/meters/mtr_1/event_summaries/x"),
     ("GET", "/docs/../openapi.json"),
 ]

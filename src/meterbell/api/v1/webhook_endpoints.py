@@ -1,38 +1,39 @@
 """Webhook endpoints: five calls (contract §2.13)."""
 
-import re
 from dataclasses import replace
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
-from meterbell.api.call import Call, Operation
+from meterbell.api.call import Call, Operation, no_such
+from meterbell.api.endpoints import (
+    URL_MAX,
+    check_events,
+    check_url,
+    delete_endpoint,
+    new_secret,
+    require_api_version,
+    require_place,
+)
 from meterbell.api.find import find_in_path
 from meterbell.api.lists import PAGING, list_objects
 from meterbell.api.metadata import merge_metadata
 from meterbell.api.params import UNSET, Array, Boolean, Metadata, Param, Text
-from meterbell.errors import InvalidParamError, LimitReachedError
 from meterbell.ids import new_id
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Delivery, WebhookEndpoint
-from meterbell.store.tables import delivery
+from meterbell.records import WebhookEndpoint
+from meterbell.store.objects import Objects
 from meterbell.store.tables import webhook_endpoint as table
-from meterbell.wire.event_types import API_VERSIONS, EVENT_TYPES
+from meterbell.wire.event_types import EVENT_TYPES
 from meterbell.wire.objects import render_deleted, render_webhook_endpoint
 
-_ENDPOINTS_MAX = 16
-_SECRET_LENGTH = 43
-_URL_MAX = 5000
-_URL = re.compile(r"[\x21-\x7e]+")
-_PREVIEW = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.preview")
 _NOUN = "webhook endpoint"
 
 _FIELDS: dict[str, Param] = {
     "description": Text(can_unset=True),
     "metadata": Metadata(),
 }
-_URL_PARAM = Text(length_max=_URL_MAX, required=True, description="Where events are posted.")
+_URL_PARAM = Text(length_max=URL_MAX, required=True, description="Where events are posted.")
 _EVENTS_PARAM = Array(
     item=Text(length_max=255),
     items_max=len(EVENT_TYPES) + 1,
@@ -41,78 +42,25 @@ _EVENTS_PARAM = Array(
 )
 
 
-def _check_url(url: str, *, livemode: bool) -> None:
-    """Refuse what can't be posted to.
+def _find(objects: Objects, call: Call) -> WebhookEndpoint:
+    """Return the endpoint named in the path; a destination of the v2 API is none.
 
     Raises:
-        InvalidParamError: `url` is no absolute http(s) address, or no https one in live mode.
+        NotFoundError: There is none in this mode.
     """
-    if not _URL.fullmatch(url):
-        raise InvalidParamError(
-            "Invalid URL: it holds blanks or characters that a URL must percent-encode.",
-            param="url",
-            code="url_invalid",
-        )
-    parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidParamError(
-            f"Invalid URL: {url[:100]}. It begins with http:// or https:// and names a host.",
-            param="url",
-            code="url_invalid",
-        )
-    if parts.username is not None or parts.password is not None:
-        raise InvalidParamError(
-            "Invalid URL: it may not hold a user name or password. The signature proves who sends.",
-            param="url",
-            code="url_invalid",
-        )
-    if livemode and parts.scheme != "https":
-        raise InvalidParamError(
-            "Invalid URL: an endpoint in live mode must use https.", param="url", code="url_invalid"
-        )
-
-
-def _split(url: str) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for a bad port
-    except ValueError:
-        return None
-    return parts
-
-
-def _check_events(names: list[str]) -> list[str]:
-    """Return the types to subscribe to, each once.
-
-    Raises:
-        InvalidParamError: One of them is no type of event.
-    """
-    if not names:
-        raise InvalidParamError(
-            "Invalid array: enabled_events names at least one type.", param="enabled_events"
-        )
-    for index, name in enumerate(names):
-        if name != "*" and name not in EVENT_TYPES:
-            raise InvalidParamError(
-                f"Invalid enabled_events[{index}]: {name[:60]} is no type of event. Use exact "
-                "names, or * alone for all of them; a wildcard inside a name is not known here.",
-                param=f"enabled_events[{index}]",
-            )
-    return list(dict.fromkeys(names))
+    endpoint = find_in_path(objects, call, WebhookEndpoint, noun=_NOUN, placeholder="id")
+    if endpoint.is_destination:
+        raise no_such(_NOUN, endpoint.id)
+    return endpoint
 
 
 def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     params, objects = call.params, transaction.objects
-    _check_url(params["url"], livemode=call.livemode)
+    check_url(params["url"], livemode=call.livemode, param="url")
     version = params.get("api_version")
-    if version is not None and version not in API_VERSIONS and not _PREVIEW.fullmatch(version):
-        raise InvalidParamError(f"Invalid API version: {version[:40]}", param="api_version")
-    events = _check_events(params["enabled_events"])
-    if objects.count(WebhookEndpoint, table.c.livemode == call.livemode) >= _ENDPOINTS_MAX:
-        raise LimitReachedError(
-            f"You have reached the maximum of {_ENDPOINTS_MAX} webhook endpoints in this mode. "
-            "Delete one to create another."
-        )
+    require_api_version(version, param="api_version")
+    events = check_events(params["enabled_events"], known=EVENT_TYPES)
+    require_place(transaction, livemode=call.livemode)
     endpoint = WebhookEndpoint(
         id=new_id(transaction.ids, "we"),
         livemode=call.livemode,
@@ -123,7 +71,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
         description=params.get("description") or None,
         metadata=merge_metadata({}, params),
         status="enabled",
-        secret=f"whsec_{transaction.ids.token(_SECRET_LENGTH)}",
+        secret=new_secret(transaction),
     )
     objects.insert(endpoint)
     transaction.forget_endpoints()
@@ -132,23 +80,23 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
 
 def _retrieve(call: Call) -> dict[str, Any]:
     objects = call.services.store.reader
-    return render_webhook_endpoint(
-        find_in_path(objects, call, WebhookEndpoint, noun=_NOUN, placeholder="id")
-    )
+    return render_webhook_endpoint(_find(objects, call))
 
 
 def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
     params, objects = call.params, transaction.objects
-    before = find_in_path(objects, call, WebhookEndpoint, noun=_NOUN, placeholder="id")
+    before = _find(objects, call)
     if "url" in params:
-        _check_url(params["url"], livemode=call.livemode)
+        check_url(params["url"], livemode=call.livemode, param="url")
     status = before.status
     if "disabled" in params:
         status = "disabled" if params["disabled"] else "enabled"
     description = params.get("description", before.description)
     changes: dict[str, Any] = {
         "url": params.get("url", before.url),
-        "enabled_events": _check_events(params.get("enabled_events", before.enabled_events)),
+        "enabled_events": check_events(
+            params.get("enabled_events", before.enabled_events), known=EVENT_TYPES
+        ),
         "description": None if description == UNSET else description,
         "metadata": merge_metadata(before.metadata, params),
         "status": status,
@@ -159,22 +107,13 @@ def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
 
 
 def _delete(call: Call, transaction: Transaction) -> dict[str, Any]:
-    objects = transaction.objects
-    endpoint = find_in_path(objects, call, WebhookEndpoint, noun=_NOUN, placeholder="id")
-    objects.delete(WebhookEndpoint, table.c.id == endpoint.id)
-    objects.update(
-        Delivery,
-        delivery.c.endpoint == endpoint.id,
-        delivery.c.status == "pending",
-        status="canceled",
-        next_attempt_at_ms=None,
-    )
-    transaction.forget_endpoints()
+    endpoint = _find(transaction.objects, call)
+    delete_endpoint(transaction, endpoint)
     return render_deleted("webhook_endpoint", endpoint.id)
 
 
 def _list(call: Call) -> dict[str, Any]:
-    where = [table.c.livemode == call.livemode]
+    where = [table.c.livemode == call.livemode, table.c.event_payload.is_(None)]
     return list_objects(call, WebhookEndpoint, where, render_webhook_endpoint, noun=_NOUN)
 
 

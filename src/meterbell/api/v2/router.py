@@ -1,0 +1,189 @@
+"""From a v2 request to its answer: route → authenticate → decode → do → render, all in JSON."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.routing import compile_path
+from starlette.types import Receive, Scope
+
+from meterbell.api import idempotency
+from meterbell.api.auth import Authenticator, Principal
+from meterbell.api.call import Call
+from meterbell.api.errors import answer_to_v2
+from meterbell.api.http import Answer, ClientGoneError, Headers, read_body
+from meterbell.api.params import read_params
+from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
+from meterbell.api.v2.bodies import decode_body, require_json
+from meterbell.api.v2.route import NOT_KEYED, Keyed, Route
+from meterbell.api.v2.sessions import authenticate_session
+from meterbell.errors import MeterbellError, MethodNotAllowedError, NotFoundError
+from meterbell.ledger.transaction import Cause, Transaction
+from meterbell.services import Services
+from meterbell.wire.form import parse_form
+from meterbell.wire.json import encode_json
+
+PREFIX = "/v2/"
+ROUTES: list[Route] = [
+    *meter_events.ROUTES,
+    *sessions.ROUTES,
+    *stream.ROUTES,
+    *events.ROUTES,
+    *event_destinations.ROUTES,
+]
+
+_REPLAYED = (b"idempotent-replayed", b"true")
+_sorted = msgspec.json.Encoder(order="sorted").encode
+
+logger = structlog.get_logger(__name__)
+
+
+class V2Api:
+    """The v2 routes over running services."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        self._services = services
+        self._authenticator = authenticator
+        self._in_flight = idempotency.InFlight()
+        self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
+
+    async def answer(
+        self, scope: Scope, receive: Receive, headers: Headers, request_id: str
+    ) -> Answer:
+        """Return the answer to a request, whatever goes wrong on the way.
+
+        Raises:
+            ClientGoneError: There is nobody to answer.
+        """
+        try:
+            return await self._answer(scope, receive, headers, request_id)
+        except ClientGoneError:
+            raise
+        except MeterbellError as error:
+            return _error_answer(error)
+        except Exception as error:
+            logger.exception("request failed unexpectedly", request=request_id)
+            return _error_answer(error)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, headers: Headers, request_id: str
+    ) -> Answer:
+        method, path = scope["method"], scope["path"]
+        route, ids = self._find(method, path)
+        principal = await self._authenticate(route, headers)
+        principal.require(method, is_ingest=route.is_ingest)
+        raw = b""
+        if method == "POST":
+            raw = await read_body(
+                receive, headers, bytes_max=route.body_bytes_max(self._services.settings)
+            )
+            require_json(headers, raw)
+        params = read_params(route.query, parse_form(scope["query_string"]))
+        key = None
+        if method != "GET":
+            key = idempotency.read_key(headers.get(b"idempotency-key"))
+        call = Call(
+            services=self._services,
+            livemode=principal.livemode,
+            expand=frozenset(),
+            params=params,
+            ids=ids,
+            url=path,
+            cause=Cause(request_id, key),
+            key_id=principal.key_id,
+        )
+        if route.read is not None:
+            return Answer(HTTPStatus.OK, encode_json(route.read(call)))
+        body = decode_body(raw, route.body, key_count=route.key_count)
+        keyed = _keyed(call, route, raw, params)
+        if route.record is not None:
+            done = await route.record(call, body, keyed)
+            return Answer(
+                HTTPStatus.OK, encode_json(done.body), (_REPLAYED,) if done.replayed else ()
+            )
+        return await self._write(call, route, body, keyed)
+
+    async def _authenticate(self, route: Route, headers: Headers) -> Principal:
+        header = headers.get(b"authorization")
+        if route.takes_session:
+            return await authenticate_session(header, self._services, self._authenticator)
+        return self._authenticator.authenticate(header)
+
+    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route of a request, and what stands in its placeholders."""
+        allowed = []
+        for pattern, route in self._routes:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                if route.method == method:
+                    return route, match.groupdict()
+                allowed.append(route.method)
+        shown = f"{method[:10]}: {path[:200]}"
+        if allowed:
+            raise MethodNotAllowedError(
+                f"Unrecognized request method ({shown}). This URL takes {', '.join(allowed)}."
+            )
+        raise NotFoundError(
+            f"Unrecognized request URL ({shown}). The routes that there are stand at /docs.",
+            code="url_not_found",
+        )
+
+    async def _write(self, call: Call, route: Route, body: Any, keyed: Keyed) -> Answer:  # noqa: ANN401
+        """Run a change in commit order; a success is not repeated for the same Idempotency-Key."""
+        committer, write, key = self._services.committer, route.write, call.cause.idempotency_key
+        assert write is not None, f"{route.path} neither reads nor writes"
+        if key is None:
+            rendered = await committer.execute(partial(write, call, body))
+            return Answer(HTTPStatus.OK, encode_json(rendered))
+
+        def command(transaction: Transaction) -> Answer:
+            reply, is_replay = idempotency.answer_once(
+                transaction,
+                key=key,
+                livemode=call.livemode,
+                request=f"{route.method} {call.url}",
+                digest=keyed.digest,
+                request_id=call.cause.request_id or "",
+                run=lambda: encode_json(write(call, body, transaction)),
+                keeps_failures=False,
+            )
+            replayed = (_REPLAYED, (b"original-request", reply.request_id.encode()))
+            return Answer(reply.status, reply.body, replayed if is_replay else ())
+
+        self._in_flight.enter(key, livemode=call.livemode)
+        # The work goes on if the client leaves, so the key stays taken until it has ended.
+        work: asyncio.Task[Answer] = asyncio.create_task(committer.execute(command))
+        work.add_done_callback(partial(self._finish, key, call.livemode))
+        return await asyncio.shield(work)
+
+    def _finish(self, key: str, livemode: bool, work: asyncio.Task[Answer]) -> None:  # noqa: FBT001
+        self._in_flight.leave(key, livemode=livemode)
+        if not work.cancelled():
+            work.exception()  # seen here, should the client have left
+
+
+def _keyed(call: Call, route: Route, raw: bytes, params: Mapping[str, Any]) -> Keyed:
+    """Return what a request's Idempotency-Key stands for."""
+    key = call.cause.idempotency_key
+    if key is None:
+        return NOT_KEYED
+    content = raw
+    if not route.takes_session:
+        # Whatever the order of its keys; on the stream that would take longer than all the rest.
+        content = _sorted((route.method, call.url, msgspec.json.decode(raw or b"{}"), params))
+    digest = hashlib.blake2b(content, digest_size=8).digest()
+    return Keyed(idempotency.digest_key(key), digest)
+
+
+def _error_answer(error: Exception) -> Answer:
+    found, body = answer_to_v2(error)
+    headers = [(b"stripe-should-retry", b"true" if found.should_retry else b"false")]
+    headers += [(name.lower().encode(), value.encode()) for name, value in found.headers]
+    if found.status == HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b'Bearer realm="meterbell"'))
+    return Answer(found.status, encode_json(body), tuple(headers))
