@@ -12,8 +12,9 @@ import apsw
 from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
 from meterbell.engine.alerts import MeterAlerts
-from meterbell.engine.model import Alert, AlertStatus, Meter
+from meterbell.engine.model import Alert, AlertStatus, Meter, UsageRequest
 from meterbell.engine.state import Limits, State
+from meterbell.engine.stream import StreamBatch
 from meterbell.errors import StoreFailedError
 from meterbell.ids import AlertId, CustomerId, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
@@ -79,6 +80,11 @@ class LedgerRun:
             )
 
         await self.committer.execute(command)
+
+    async def stream(self, requests: Sequence[UsageRequest]) -> None:
+        """Count meter events as a stream request does."""
+        identifiers = [request.identifier or RandomIds().token(24) for request in requests]
+        await self.committer.record_stream(StreamBatch(requests[0].livemode, requests, identifiers))
 
     async def create_alert(self, alert: Alert, *, evaluate: bool = False) -> Alert:
         """Store an alert."""

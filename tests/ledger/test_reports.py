@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from meterbell.engine.model import RefusalReason, UsageRequest
+from meterbell.engine.stream import StreamBatch
 from meterbell.errors import OverloadedError, StoreFailedError, StoreUnavailableError
 from meterbell.ledger.reports import WINDOW_SECONDS, Reporter, report_window
 from meterbell.ledger.transaction import Transaction
@@ -47,7 +48,7 @@ async def test_c1_what_is_refused_is_durable_with_what_is_counted(tmp_path: Path
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         await prepared(ledger)
-        await ledger.committer.record_stream([good("a"), bad("b"), good("c"), good("a")])
+        await ledger.stream([good("a"), bad("b"), good("c"), good("a")])
 
     async with open_ledger(path) as ledger:
         assert ledger.recovered.state.sequence == 2
@@ -65,11 +66,11 @@ async def test_a_commit_that_fails_notes_no_refusal_and_counts_nothing(tmp_path:
         assert isinstance(ledger.store, FailingStore)
         ledger.store.failing = True
         with pytest.raises(StoreFailedError):
-            await ledger.committer.record_stream([good("a"), bad("b")])
+            await ledger.stream([good("a"), bad("b")])
 
     async with open_ledger(path) as ledger:
         assert windows(ledger) == []
-        await ledger.committer.record_stream([good("a")])
+        await ledger.stream([good("a")])
         assert windows(ledger) == []
 
 
@@ -77,7 +78,7 @@ async def test_a_report_that_is_not_committed_is_made_later(tmp_path: Path) -> N
     path = tmp_path / "m.db"
     async with open_ledger(path, make_store=FailingStore) as ledger:
         await prepared(ledger)
-        await ledger.committer.record_stream([bad("a")])
+        await ledger.stream([bad("a")])
         ledger.clock.advance(seconds=WINDOW_SECONDS)
         assert isinstance(ledger.store, FailingStore)
         ledger.store.failing = True
@@ -97,7 +98,7 @@ async def test_a_report_that_is_not_committed_is_made_later(tmp_path: Path) -> N
 async def test_a_window_is_told_of_after_its_end_and_once(tmp_path: Path) -> None:
     async with open_ledger(tmp_path / "m.db") as ledger:
         await prepared(ledger)
-        await ledger.committer.record_stream([bad("a"), make_request("1", meter="other")])
+        await ledger.stream([bad("a"), make_request("1", meter="other")])
 
         ledger.clock.set((STARTED + WINDOW_SECONDS) * 1000 - 1)
         await reporter(ledger).report()
@@ -117,7 +118,7 @@ async def test_each_mode_and_meter_has_a_report_of_its_own(tmp_path: Path) -> No
     async with open_ledger(tmp_path / "m.db") as ledger:
         await prepared(ledger)
         await ledger.create_meter(make_meter("tokens"))
-        await ledger.committer.record_stream(
+        await ledger.stream(
             [
                 bad("a"),
                 make_request("one", meter="tokens"),
@@ -140,7 +141,9 @@ async def test_the_retry_of_a_request_is_no_error(tmp_path: Path) -> None:
     async with open_ledger(tmp_path / "m.db") as ledger:
         await prepared(ledger)
         for _ in range(2):
-            await ledger.committer.record_stream([good("idmp_1"), good("mine")])
+            requests = [make_request("1"), good("mine")]
+            batch = StreamBatch(livemode=False, events=requests, identifiers=["idmp_1", "mine"])
+            await ledger.committer.record_stream(batch)
 
         (window,) = windows(ledger)
         assert [sample["identifier"] for sample in window.samples] == ["mine"]
@@ -173,7 +176,7 @@ async def test_d1_destinations_are_told_in_the_transaction_of_the_report(tmp_pat
                 )
 
         await ledger.committer.execute(add)
-        await ledger.committer.record_stream([bad("a")])
+        await ledger.stream([bad("a")])
 
         await ledger.committer.execute(
             lambda transaction: report_window(transaction, started=STARTED)
@@ -205,7 +208,7 @@ class _Refusing:
 async def test_what_can_not_be_reported_now_is_reported_later(tmp_path: Path) -> None:
     async with open_ledger(tmp_path / "m.db") as ledger:
         await prepared(ledger)
-        await ledger.committer.record_stream([bad("a")])
+        await ledger.stream([bad("a")])
         ledger.clock.advance(seconds=WINDOW_SECONDS)
         errors = [OverloadedError("Full."), StoreUnavailableError("Busy."), KeyError("a bug")]
         refusing = _Refusing(ledger, *errors)

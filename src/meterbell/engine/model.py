@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from meterbell.ids import AlertId, CustomerId, MeterId
 
@@ -89,20 +89,24 @@ class UsageRequest:
     request_digest: bytes = b""
 
 
+_Name = Annotated[str, Meta(min_length=1, max_length=100)]
+_Text = Annotated[str, Meta(max_length=500)]
+
+
 class DefaultPayload(Struct, gc=False, forbid_unknown_fields=True):
     """A payload that holds nothing but a customer and a value, under the default keys."""
 
-    stripe_customer_id: CustomerId
-    value: str | None = None
+    stripe_customer_id: Annotated[CustomerId, Meta(max_length=500)]
+    value: _Text | None = None
 
 
 class StreamUsage(Struct, gc=False, forbid_unknown_fields=True):
     """A meter event of a stream, decoded straight from JSON: the shape that nearly all have."""
 
-    event_name: str
+    event_name: _Name
     payload: DefaultPayload
-    identifier: str | None = None
-    timestamp: datetime | None = None
+    identifier: _Name | None = None
+    timestamp: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class EventRow(NamedTuple):

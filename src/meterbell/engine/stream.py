@@ -174,6 +174,8 @@ def _record_one(group: Group, batch: StreamBatch, position: int) -> None:
 
 def _refuse(group: Group, event: UsageRequest, reason: RefusalReason, message: str) -> None:
     meter = group.state.meters_by_event_name.get((event.livemode, event.event_name))
+    if reason == "no_meter":
+        message = f"No meter was found matching event_name {event.event_name}."
     group.refusals.append(
         Refusal(
             livemode=event.livemode,

@@ -24,16 +24,13 @@ from meterbell.engine.model import MeterEvent, UsageRequest
 from meterbell.engine.state import State
 from meterbell.engine.stream import StreamBatch, Values, record_batches
 from meterbell.errors import (
-    DuplicateIdentifierError,
     MeterbellError,
     OverloadedError,
     StoreFailedError,
     StoreUnavailableError,
-    UsageRefusedError,
 )
 from meterbell.ids import IdSource
 from meterbell.ledger.consequences import store_consequences
-from meterbell.ledger.reports import note_refusals, refusal_of
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, Event
 from meterbell.store.base import Store
@@ -123,28 +120,6 @@ class Committer:
             StoreUnavailableError: It is not acknowledged; the same request may be sent again.
         """
         await self._submit(batch, len(batch.identifiers))
-
-    async def record_stream(self, requests: Sequence[UsageRequest]) -> None:
-        """Count the meter events of a stream; return once all is durable.
-
-        Those that may not be counted are refused one by one, and reported (contract §2.12).
-
-        Raises:
-            OverloadedError: The queue is full.
-            StoreUnavailableError: It is not acknowledged; the same request may be sent again.
-        """
-
-        def command(transaction: Transaction) -> None:
-            refusals = []
-            for request in requests:
-                try:
-                    new_identifier = f"idmp_{self._ids.token(24)}"
-                    transaction.group.record(request, new_identifier=new_identifier)
-                except (UsageRefusedError, DuplicateIdentifierError) as error:
-                    refusals.append(refusal_of(request, error, transaction.state))
-            note_refusals(transaction, refusals)
-
-        await self.execute(command)
 
     async def execute(self, command: Command[T]) -> T:
         """Run a control change in commit order; return its result once it is durable.

@@ -6,6 +6,7 @@ transaction as the meter event.
 
 from meterbell.engine.decide import Group
 from meterbell.engine.value import format_value
+from meterbell.ledger.reports import note_refusals
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer, TriggerRecord
 from meterbell.wire.objects import render_alert_triggered, render_customer
@@ -26,6 +27,8 @@ def store_consequences(group: Group, transaction: Transaction) -> None:
         )
         transaction.objects.insert(record)
         transaction.emit("customer.created", render_customer(record), livemode=livemode)
+    if group.refusals:
+        note_refusals(transaction, group.refusals)
     for trigger in group.triggers:
         alert = trigger.alert
         event = transaction.emit(

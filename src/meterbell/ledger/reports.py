@@ -9,19 +9,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import groupby
-from typing import cast
 
 import structlog
 
 from meterbell.clock import Clock
-from meterbell.engine.model import Refusal, RefusalReason, UsageRequest
-from meterbell.engine.state import State
-from meterbell.errors import (
-    DuplicateIdentifierError,
-    OverloadedError,
-    StoreUnavailableError,
-    UsageRefusedError,
-)
+from meterbell.engine.model import Refusal, RefusalReason
+from meterbell.errors import OverloadedError, StoreUnavailableError
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import ErrorSample, ErrorWindow
 from meterbell.store import tables
@@ -30,9 +23,6 @@ from meterbell.wire.objects_v2 import render_error_report
 
 WINDOW_SECONDS = 10
 SAMPLES_MAX = 10
-GENERATED_PREFIX = "idmp_"
-"""How identifiers begin that meterbell makes. One that comes again is the retry of a request, which
-is no error of anybody's."""
 
 Execute = Callable[[Callable[[Transaction], None]], Awaitable[None]]
 """Runs a command in commit order, as `Committer.execute` does."""
@@ -43,35 +33,12 @@ _columns = tables.error_window.c
 logger = structlog.get_logger(__name__)
 
 
-def refusal_of(
-    request: UsageRequest, error: UsageRefusedError | DuplicateIdentifierError, state: State
-) -> Refusal:
-    """Return what is reported of a meter event that was refused."""
-    meter = state.meters_by_event_name.get((request.livemode, request.event_name))
-    reason: RefusalReason = "duplicate_meter_event"
-    message = error.message
-    if isinstance(error, UsageRefusedError):
-        reason = cast("RefusalReason", error.reason)
-    if reason == "no_meter":
-        message = f"No meter was found matching event_name {request.event_name}."
-    return Refusal(
-        livemode=request.livemode,
-        reason=reason,
-        meter=None if meter is None else meter.id,
-        event_name=request.event_name,
-        identifier=request.identifier,
-        message=message,
-    )
-
-
 def note_refusals(transaction: Transaction, refusals: Sequence[Refusal]) -> None:
     """Add refused meter events to the window that is open at the transaction's present."""
     started = transaction.now - transaction.now % WINDOW_SECONDS
     counts: dict[tuple[bool, str, RefusalReason], int] = {}
     samples: dict[tuple[bool, str, RefusalReason], list[ErrorSample]] = {}
     for refusal in refusals:
-        if _is_retry(refusal):
-            continue
         key = (refusal.livemode, refusal.meter or "", refusal.reason)
         counts[key] = counts.get(key, 0) + 1
         shown = samples.setdefault(key, [])
@@ -104,11 +71,6 @@ def note_refusals(transaction: Transaction, refusals: Sequence[Refusal]) -> None
                     samples=samples[key],
                 )
             )
-
-
-def _is_retry(refusal: Refusal) -> bool:
-    identifier = refusal.identifier or ""
-    return refusal.reason == "duplicate_meter_event" and identifier.startswith(GENERATED_PREFIX)
 
 
 def report_window(transaction: Transaction, *, started: int) -> None:

@@ -21,7 +21,7 @@ from meterbell.api.params import read_params
 from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
 from meterbell.api.v2.bodies import decode_body, require_json
 from meterbell.api.v2.route import NOT_KEYED, Keyed, Route
-from meterbell.api.v2.sessions import authenticate_session
+from meterbell.api.v2.sessions import SessionAuthenticator
 from meterbell.errors import MeterbellError, MethodNotAllowedError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
@@ -37,6 +37,7 @@ ROUTES: list[Route] = [
     *event_destinations.ROUTES,
 ]
 
+_NOTHING = Answer(HTTPStatus.OK, b"{}")
 _REPLAYED = (b"idempotent-replayed", b"true")
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
@@ -49,6 +50,7 @@ class V2Api:
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services = services
         self._authenticator = authenticator
+        self._sessions = SessionAuthenticator(services, authenticator)
         self._in_flight = idempotency.InFlight()
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
 
@@ -75,14 +77,21 @@ class V2Api:
     ) -> Answer:
         method, path = scope["method"], scope["path"]
         route, ids = self._find(method, path)
+        if route.is_ingest:
+            self._services.committer.require_room()
         principal = await self._authenticate(route, headers)
         principal.require(method, is_ingest=route.is_ingest)
         raw = b""
+        settings = self._services.settings
         if method == "POST":
-            raw = await read_body(
-                receive, headers, bytes_max=route.body_bytes_max(self._services.settings)
-            )
+            raw = await read_body(receive, headers, bytes_max=route.body_bytes_max(settings))
             require_json(headers, raw)
+        if path == stream.PATH and not scope["query_string"]:
+            batch = stream.usual_batch(raw, livemode=principal.livemode, settings=settings)
+            if batch is not None:
+                idempotency.read_key(headers.get(b"idempotency-key"))
+                await self._services.committer.record_stream(batch)
+                return _NOTHING
         params = read_params(route.query, parse_form(scope["query_string"]))
         key = None
         if method != "GET":
@@ -111,7 +120,7 @@ class V2Api:
     async def _authenticate(self, route: Route, headers: Headers) -> Principal:
         header = headers.get(b"authorization")
         if route.takes_session:
-            return await authenticate_session(header, self._services, self._authenticator)
+            return await self._sessions.authenticate(header)
         return self._authenticator.authenticate(header)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

@@ -29,6 +29,9 @@ META_KEY = "session_key"
 _PREFIX = "mes_tok_"
 _TOKEN_LENGTH_MAX = 1000
 _SECRET_LENGTH = 43
+# For so long a token is not looked at again, nor whether its API key was revoked.
+_KNOWN_MS = 1000
+_KNOWN_MAX = 1000
 
 
 class Claims(NamedTuple):
@@ -64,6 +67,57 @@ def _signature(content: bytes, secret: str) -> str:
     return hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
 
 
+class SessionAuthenticator:
+    """Recognises the tokens of sessions, and signs them."""
+
+    def __init__(self, services: Services, authenticator: Authenticator) -> None:
+        """Prepare.
+
+        Args:
+            services: Where the installation's secret is.
+            authenticator: Knows the API keys behind sessions.
+        """
+        self._services = services
+        self._authenticator = authenticator
+        self._known: dict[bytes, tuple[int, Principal]] = {}
+
+    async def authenticate(self, header: bytes | None) -> Principal:
+        """Return whom the token in an `Authorization` header stands for.
+
+        Raises:
+            SessionExpiredError: Its 15 minutes are over.
+            AuthenticationError: It is no token, or its API key is not valid any more.
+        """
+        now_ms = self._services.clock.now_ms()
+        cached = self._known.get(header or b"")
+        if cached is not None and cached[0] > now_ms:
+            return cached[1]
+        claims = read_token(key_in(header), secret=await installation_secret(self._services))
+        principal = self._recognise(claims, now_ms)
+        if len(self._known) >= _KNOWN_MAX:
+            self._known.clear()
+        assert claims is not None, "it was recognised"
+        self._known[header or b""] = (min(now_ms + _KNOWN_MS, claims.expires_at_ms), principal)
+        return principal
+
+    def _recognise(self, claims: Claims | None, now_ms: int) -> Principal:
+        if claims is None:
+            raise AuthenticationError(
+                "The meter event stream takes the authentication_token of a session, and no API "
+                "key. Make one with POST /v2/billing/meter_event_session and send it as "
+                "'Authorization: Bearer TOKEN'."
+            )
+        if claims.expires_at_ms <= now_ms:
+            raise SessionExpiredError(
+                "The session of this meter event stream has expired: it lasts 15 minutes. Make "
+                "another with POST /v2/billing/meter_event_session and send these events again."
+            )
+        principal = self._authenticator.find(claims.key_id)
+        if principal.livemode != claims.livemode:
+            raise AuthenticationError("The API key behind this session is of another mode.")
+        return principal
+
+
 async def installation_secret(services: Services) -> str:
     """Return the secret that tokens are signed with, made at its first use.
 
@@ -82,34 +136,6 @@ async def installation_secret(services: Services) -> str:
         return found
 
     return await services.committer.execute(command)
-
-
-async def authenticate_session(
-    header: bytes | None, services: Services, authenticator: Authenticator
-) -> Principal:
-    """Return whom the token in an `Authorization` header stands for.
-
-    Raises:
-        SessionExpiredError: Its 15 minutes are over.
-        AuthenticationError: It is no token, or its API key is not valid any more.
-    """
-    token = key_in(header)
-    claims = read_token(token, secret=await installation_secret(services))
-    if claims is None:
-        raise AuthenticationError(
-            "The meter event stream takes the authentication_token of a session, and no API key. "
-            "Make one with POST /v2/billing/meter_event_session and send it as "
-            "'Authorization: Bearer TOKEN'."
-        )
-    if claims.expires_at_ms <= services.clock.now_ms():
-        raise SessionExpiredError(
-            "The session of this meter event stream has expired: it lasts 15 minutes. Make another "
-            "with POST /v2/billing/meter_event_session and send these events again."
-        )
-    principal = authenticator.find(claims.key_id)
-    if principal.livemode != claims.livemode:
-        raise AuthenticationError("The API key behind this session is of another mode.")
-    return principal
 
 
 async def _create(call: Call, _body: NoParams, _keyed: Keyed) -> Replayable:
