@@ -1,0 +1,109 @@
+"""Fill a server's data folder before it starts, past HTTP: what a million requests would take.
+
+Together with `bench.verify` the only part that knows how meterbell stores things.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+
+from bench.load.traffic import customer_id
+from bench.world import World
+from meterbell.engine.decide import Group
+from meterbell.engine.model import Alert
+from meterbell.engine.state import Limits
+from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds
+from meterbell.ledger.consequences import store_consequences
+from meterbell.ledger.recovery import recover
+from meterbell.ledger.transaction import Transaction
+from meterbell.store.migrations import migrate
+from meterbell.store.sqlite import SqliteStore
+
+from bench.api import Api  # isort: skip
+from bench.load.traffic import event_name  # isort: skip
+
+_GROUP = 5000
+_CREATED = 1_767_225_600
+_INSERT_CUSTOMER = (
+    "INSERT INTO customer (id, livemode, created, deleted, email, details)"
+    " VALUES (?, 0, ?, 0, NULL, '{}')"
+)
+
+
+def prepare_customers(folder: Path, count: int) -> None:
+    """Create customers in test mode, in a data folder that no server uses."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = folder / "meterbell.db"
+    migrate(database)
+    connection = apsw.Connection(str(database))
+    rows = ((customer_id(number), _CREATED) for number in range(count))
+    with connection:
+        connection.executemany(_INSERT_CUSTOMER, rows)
+    connection.close()
+
+
+def prepare_meters(api: Api, world: World) -> list[str]:
+    """Create meters and their alerts for any customer at a running server; return the ids."""
+    return [_meter(api, number, world.thresholds()) for number in range(world.meters)]
+
+
+def prepare_customer_alerts(folder: Path, meter: str, *, customers: int, each: int) -> None:
+    """Create alerts for single customers that no usage reaches; no server uses the folder."""
+    store = SqliteStore(folder / "meterbell.db")
+    ids = RandomIds()
+    state = recover(store, limits=Limits(), ids=ids).state
+    now_ms = _CREATED * 1000
+    wanted = _alerts(meter, customers, each)
+    while True:
+        group = Group(state, store.lookup_event, now_ms=now_ms)
+        transaction = Transaction(store=store, state=state, group=group, now_ms=now_ms, ids=ids)
+        with store.transaction():
+            for _, alert in zip(range(_GROUP), wanted, strict=False):
+                transaction.objects.insert(group.create_alert(alert, evaluate=False))
+            store_consequences(store, group, transaction)
+        if not group.entries:
+            break
+        group.merge()
+    store.close()
+
+
+def _meter(api: Api, number: int, thresholds: list[int]) -> str:
+    meter = api.post(
+        "/v1/billing/meters",
+        {
+            "display_name": f"Bench {number}",
+            "event_name": event_name(number),
+            "default_aggregation[formula]": "sum",
+        },
+    )["id"]
+    for gte in thresholds:
+        api.post(
+            "/v1/billing/alerts",
+            {
+                "alert_type": "usage_threshold",
+                "title": f"At {gte}",
+                "usage_threshold[meter]": meter,
+                "usage_threshold[gte]": gte,
+                "usage_threshold[recurrence]": "one_time",
+            },
+        )
+    return str(meter)
+
+
+def _alerts(meter: str, customers: int, each: int) -> Iterator[Alert]:
+    """Yield alerts with thresholds that are out of reach."""
+    for customer in range(customers):
+        for number in range(each):
+            yield Alert(
+                id=AlertId(f"alrt_test_{customer}_{number}"),
+                livemode=False,
+                title="Bench",
+                meter=MeterId(meter),
+                customer=CustomerId(customer_id(customer)),
+                gte=10**9 + number,
+                baseline="creation",
+                status="active",
+                created=_CREATED,
+                created_sequence=0,
+            )
