@@ -1,16 +1,21 @@
 """Rows of bytes with equal lengths, in which only digits change: cheap to make by the thousand."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
 Numbers = NDArray[np.int64]
 
-_GROUP = 4
-_TEN_THOUSAND = 10**_GROUP
-_FOUR_DIGITS: Bytes = np.frombuffer(
-    "".join(f"{number:04}" for number in range(_TEN_THOUSAND)).encode(), dtype=np.uint8
-).reshape(_TEN_THOUSAND, _GROUP)
+
+def _digits(width: int, dtype: str) -> NDArray[Any]:
+    """Return all numbers of a width as text, each seen as one unsigned integer."""
+    text = "".join(f"{number:0{width}}" for number in range(10**width))
+    return np.frombuffer(text.encode(), dtype=dtype)
+
+
+_DIGITS = {4: _digits(4, "u4"), 2: _digits(2, "u2"), 1: _digits(1, "u1")}
 
 
 class Template:
@@ -43,9 +48,16 @@ class Template:
 
 
 def _write(rows: Bytes, start: int, end: int, numbers: Numbers) -> None:
-    """Write decimal numbers, four digits at a time from the right."""
+    """Write decimal numbers from the right, as many digits at a time as a table has."""
     while end > start:
-        begin = max(end - _GROUP, start)
-        rows[:, begin:end] = _FOUR_DIGITS[numbers % _TEN_THOUSAND, begin - end :]
-        numbers = numbers // _TEN_THOUSAND
-        end = begin
+        width = next(width for width in _DIGITS if width <= end - start)
+        end -= width
+        table = _DIGITS[width]
+        column = np.ndarray(
+            len(rows), dtype=table.dtype, buffer=rows, offset=end, strides=rows.strides[:1]
+        )
+        if end > start:
+            numbers, digits = np.divmod(numbers, 10**width)
+            column[:] = table[digits]
+        else:
+            column[:] = table[numbers]

@@ -47,7 +47,7 @@ class Block:
 
     def __init__(self, rows: Bytes, pairs: Numbers, values: Numbers, numbers: Numbers) -> None:
         self.rows = rows
-        self.view = memoryview(rows.reshape(-1)).cast("B")
+        self.view = rows.reshape(-1).data.cast("B")
         self.pairs = pairs
         self.values = values
         self.numbers = numbers

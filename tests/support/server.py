@@ -42,6 +42,7 @@ class ServerProcess:
         key: str = TEST_KEY,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        module: str = "meterbell",
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -50,11 +51,13 @@ class ServerProcess:
             key: The test-mode secret key to accept.
             arguments: More arguments of `meterbell serve`.
             environment: More environment variables.
+            module: What to run; benchmarks run the server with parts of it replaced.
         """
         self.data = data
         self.key = key
         self.url = ""
         self.port = 0
+        self._module = module
         self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +68,7 @@ class ServerProcess:
         assert not self.running, "the server runs already"
         facts_file = self.data / "server.json"
         facts_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "meterbell", "serve", "--data", str(self.data)]
+        command = [sys.executable, "-m", self._module, "serve", "--data", str(self.data)]
         command += ["--port", str(self.port), "--test-key", self.key, *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
