@@ -34,9 +34,10 @@ def postgres() -> Iterator[Path]:
         as_user = _become_user(folder)
         data = folder / "data"
         _check([programs / "initdb", "-D", data, "-U", _USER, "-A", "trust"], as_user)
+        command: list[str | Path]
         command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="]
         with _running(command, signal.SIGINT, as_user):
-            ready = [programs / "pg_isready", "-q", "-h", folder]
+            ready: list[str | Path] = [programs / "pg_isready", "-q", "-h", folder]
             wait_for(lambda: subprocess.run(ready, check=False).returncode == 0, "PostgreSQL")
             yield folder
 
@@ -53,6 +54,7 @@ def redis() -> Iterator[int]:
         raise MissingError("Redis is missing: apt-get install redis-server")
     with _folder("bench-redis-") as folder:
         port = free_port()
+        command: list[str | Path]
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
         command += ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
         with _running(command, signal.SIGTERM, {}):

@@ -68,9 +68,23 @@ class Generator:
         Raises:
             RuntimeError: It ended with an error, or a request failed.
         """
+        orders = self.orders(target, kind, world, connections=connections, seconds=seconds, **more)
+        return finish(start(orders, f"{kind} to {target.name}"))
+
+    def orders(
+        self,
+        target: Target,
+        kind: Kind,
+        world: World,
+        *,
+        connections: int,
+        seconds: float,
+        **more: Any,  # noqa: ANN401 - fields of `Orders`
+    ) -> Orders:
+        """Return the orders for a run, with identifiers of their own."""
         self._runs += 1
         run = f"{self._runs:0{_RUN_DIGITS}}"
-        orders = Orders(
+        return Orders(
             port=target.port,
             kind=kind,
             path=target.v1_path if kind == "v1" else target.v2_path,
@@ -80,27 +94,26 @@ class Generator:
             connections=connections,
             seconds=seconds,
             customers=world.customers,
+            quiet=world.quiet,
             meters=world.meters,
             server_pid=target.pid,
             result=str(self._folder / f"run-{run}.npz"),
             seed=self._runs,
             **more,
         )
-        measured = start(orders, f"{kind} to {target.name}").wait()
-        if measured.failed:
-            raise RuntimeError(
-                f"{measured.failed} requests to {target.name} failed; first: {measured.failure}"
-            )
-        return Result(orders=orders, measured=measured)
 
 
 class Started:
-    """A generator at work."""
+    """A generator at work.
+
+    Attributes:
+        orders: What it was told.
+    """
 
     def __init__(self, process: "subprocess.Popen[bytes]", orders: Orders, what: str) -> None:
         self._process = process
-        self._orders = orders
-        self._what = what
+        self.orders = orders
+        self.what = what
 
     def wait(self) -> Measured:
         """Show how far it is; return its figures.
@@ -109,13 +122,13 @@ class Started:
             RuntimeError: It ended with an error.
         """
         begun = time.monotonic()
-        with Progress(self._what, self._orders.warm_seconds + self._orders.seconds) as progress:
+        with Progress(self.what, self.orders.warm_seconds + self.orders.seconds) as progress:
             while self._process.poll() is None:
                 progress.reach(time.monotonic() - begun)
                 time.sleep(_POLL_SECONDS)
         output, errors = self._process.communicate()
         if self._process.returncode:
-            raise RuntimeError(f"{self._what}: the generator failed:\n{errors.decode()[-3000:]}")
+            raise RuntimeError(f"{self.what}: the generator failed:\n{errors.decode()[-3000:]}")
         return msgspec.json.decode(output, type=Measured)
 
 
@@ -132,3 +145,17 @@ def start(orders: Orders, what: str) -> Started:
     process.stdin.close()
     process.stdin = None  # `communicate` would flush it
     return Started(process, orders, what)
+
+
+def finish(started: Started) -> Result:
+    """Wait for a generator; return its run.
+
+    Raises:
+        RuntimeError: It ended with an error, or a request failed.
+    """
+    measured = started.wait()
+    if measured.failed:
+        raise RuntimeError(
+            f"{started.what}: {measured.failed} requests failed; first: {measured.failure}"
+        )
+    return Result(orders=started.orders, measured=measured)

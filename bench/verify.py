@@ -152,7 +152,7 @@ def verify_log(database: Path, world: World, results: Sequence[Result]) -> Verif
         MismatchError: Something differs.
     """
     tallies = {result.orders.run: result.tally() for result in results}
-    counts = {run: np.zeros(len(tally.acked), dtype=np.int64) for run, tally in tallies.items()}
+    counts = {run: np.zeros(len(tally.acked), dtype=np.uint16) for run, tally in tallies.items()}
     totals = np.zeros(world.meters * world.customers, dtype=np.int64)
     events = int(sum(tally.acked.sum() for tally in tallies.values()))
     with Progress("verify the log", max(events, 1)) as progress:

@@ -37,7 +37,8 @@ async def _record_stream(_self: Committer, *_args: object, **_more: object) -> N
 
 
 if __name__ == "__main__":
-    Committer.record = _record  # type: ignore[method-assign]
-    if hasattr(Committer, "record_stream"):
-        Committer.record_stream = _record_stream
+    replaced = {"record": _record, "record_stream": _record_stream}
+    for name, instead in replaced.items():
+        if hasattr(Committer, name):
+            setattr(Committer, name, instead)
     main()

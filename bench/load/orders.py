@@ -26,6 +26,7 @@ class Orders(Struct, kw_only=True):
             same and is verified.
         spread: Customers are equally likely; or ten of them get `hot_share` of the events and the
             rest is uniform; or they follow Zipf's law.
+        quiet: So many customers, those with the highest numbers, get no usage.
         resent: Share of events that repeat an earlier, acknowledged one exactly.
         decimals: Whether values have three decimals; otherwise they are whole, 1 to 9.
         idempotency_key: Whether v1 requests carry one.
@@ -49,6 +50,7 @@ class Orders(Struct, kw_only=True):
     seconds: float
     warm_seconds: float = 1
     customers: int
+    quiet: int = 0
     meters: int
     spread: Spread = "hot"
     hot_share: float = 0.02

@@ -21,7 +21,7 @@ class Tally(NamedTuple):
     """
 
     totals: NDArray[np.int64]
-    acked: NDArray[np.int64]
+    acked: NDArray[np.uint8]
     done_at: Floats
     latency: Floats
     status: NDArray[np.int64]

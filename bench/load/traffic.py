@@ -19,6 +19,7 @@ _BLOCK_EVENTS = 1600
 _RANDOM_AHEAD = 64
 _HOT_CUSTOMERS = 10
 _ZIPF_EXPONENT = 1.1
+_ZIPF_STEP = 7919
 CUSTOMER_DIGITS = 8
 NUMBER_DIGITS = 12
 
@@ -80,7 +81,9 @@ class Traffic:
         self._acked_numbers: list[Numbers] = []
         self._customers = np.zeros(0, dtype=np.int64)
         self._customers_used = 0
-        self._zipf = _zipf_table(orders.customers) if orders.spread == "zipf" else None
+        self._zipf = (
+            _zipf_table(orders.customers - orders.quiet) if orders.spread == "zipf" else None
+        )
 
     @property
     def batch(self) -> int:
@@ -130,11 +133,11 @@ class Traffic:
         if not block.waiting:
             self._settle(block)
 
-    def settle(self) -> Numbers:
+    def settle(self) -> Bytes:
         """Count what is left; return 1 by identifier number for each acknowledged event."""
         for block in list(self._open):
             self._settle(block)
-        outcome = np.zeros(self._made, dtype=np.int64)
+        outcome = np.zeros(self._made, dtype=np.uint8)
         if self._acked_numbers:
             outcome[np.concatenate(self._acked_numbers)] = 1
         return outcome
@@ -182,14 +185,15 @@ class Traffic:
 
     def _customers_of(self, count: int) -> Numbers:
         orders = self._orders
+        active = orders.customers - orders.quiet
         if self._zipf is not None:
             ranks = np.searchsorted(self._zipf, self._random.random(count), side="right")
             # Neighbours in rank need not be neighbours by name.
-            return (ranks * 7919) % orders.customers
-        drawn = self._random.integers(orders.customers, size=count)
+            return (ranks * _ZIPF_STEP) % active
+        drawn = self._random.integers(active, size=count)
         if orders.spread == "hot":
             hot = self._random.random(count) < orders.hot_share
-            drawn[hot] %= min(_HOT_CUSTOMERS, orders.customers)
+            drawn[hot] %= min(_HOT_CUSTOMERS, active)
         return drawn
 
 

@@ -1,0 +1,11 @@
+"""The parts of the benchmark, one for each thing that the server promises."""
+
+from collections.abc import Callable
+
+from bench.context import Context
+from bench.outcome import Outcome
+from bench.parts.throughput import stream, v1
+
+Part = Callable[[Context], Outcome]
+
+PARTS: dict[str, Part] = {"stream": stream, "v1": v1}
