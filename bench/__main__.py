@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import msgspec
+from rich.markup import escape
 
 from bench.context import Context, Options
 from bench.machine import describe
@@ -19,6 +20,7 @@ from bench.parts import PARTS
 from bench.plots import draw
 from bench.servers import NoStreamError
 from bench.show import say, table
+from bench.verify import MismatchError
 
 _HELP = {
     "rounds": "medians are taken over so many rounds",
@@ -71,8 +73,9 @@ def _run(name: str, options: Options, parent: str | None, output: Path) -> bool:
         machine = describe(Path(folder))
         try:
             outcome = PARTS[name](Context(options, Path(folder)))
-        except NoStreamError as error:
-            say(f"[red]can't be measured[/]: {error}")
+        except (NoStreamError, MismatchError, RuntimeError, AssertionError) as error:
+            # The other parts are still worth having; the exit status tells.
+            say(f"[red]can't be measured[/]: {escape(str(error))}")
             return False
     for found in outcome.tables:
         table(found.title, found.headings, found.rows)

@@ -1,7 +1,7 @@
 """What every part is given: options, a folder, the generator, and the way to start meterbell."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,10 +52,18 @@ class Context:
         name: str = "meterbell",
         module: str = "",
         arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> Iterator[Meterbell]:
         """Run meterbell on a fresh folder."""
         chosen = module or self.options.module
-        with meterbell(self.folder, world, name=name, module=chosen, arguments=arguments) as server:
+        with meterbell(
+            self.folder,
+            world,
+            name=name,
+            module=chosen,
+            arguments=arguments,
+            environment=environment,
+        ) as server:
             yield server
 
     def load(

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -79,6 +79,7 @@ def meterbell(
     name: str = "meterbell",
     module: str = "meterbell",
     arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Meterbell]:
     """Run meterbell on a fresh data folder with a world in it."""
     data = folder / f"data-{name.replace(' ', '-')}"
@@ -87,7 +88,9 @@ def meterbell(
         count += 1
         data = folder / f"{data.name}-{count}"
     prepare_customers(data, world.customers)
-    with ServerProcess(data, arguments=(*_ARGUMENTS, *arguments), module=module) as server:
+    with ServerProcess(
+        data, arguments=(*_ARGUMENTS, *arguments), environment=environment, module=module
+    ) as server:
         yield Meterbell(server, world, name=name)
 
 

@@ -21,6 +21,9 @@ class Orders(Struct, kw_only=True):
         connections: Each has one request on its way at a time.
         rate: Requests a second, sent when they are due (open loop); 0 sends the next request as
             soon as a connection is free (closed loop).
+        phases: Seconds and rate of each phase of an open loop, in place of one rate throughout.
+        sheds: Whether a request of an open loop is left out (`unsent`) when no connection is free
+            at that moment; otherwise it waits for one.
         poisson: Whether the gaps of an open loop are random, not even.
         warm_seconds: Time at the beginning that is not measured. What is sent then counts all the
             same and is verified.
@@ -46,6 +49,8 @@ class Orders(Struct, kw_only=True):
     batch: int = 100
     connections: int
     rate: float = 0
+    phases: list[tuple[float, float]] = []
+    sheds: bool = False
     poisson: bool = True
     seconds: float
     warm_seconds: float = 1
@@ -73,7 +78,7 @@ class Measured(Struct, kw_only=True):
         refused: Answers 429, in all of the run.
         duplicates: v1 requests that were refused because their identifier was counted already.
         failed: Requests with any other answer or none; 0 in a run that means anything.
-        unsent: Requests of an open loop that were due but never sent.
+        unsent: Requests of an open loop that were due but never sent, for want of a connection.
         quantiles: Of latencies, at `QUANTILES`.
         server_cpu: Microseconds of the server's CPU time for each event.
         generator_cpu: The same of the generator.

@@ -32,7 +32,7 @@ class Run:
         self._renew_token()
         self._begun = 0.0
         self._deadline = 0.0
-        self._is_open = orders.rate > 0
+        self._is_open = orders.rate > 0 or bool(orders.phases)
         self._due = _due_times(orders) if self._is_open else np.zeros(0)
         self._due_next = 0
         self._backlog: deque[float] = deque()
@@ -157,6 +157,8 @@ class Run:
             at += 1
             if self._idle:
                 self._begin(self._idle.popleft(), since)
+            elif self._orders.sheds:
+                self._unsent += 1
             else:
                 self._backlog.append(since)
         self._due_next = at
@@ -165,7 +167,7 @@ class Run:
 
     def _end(self) -> None:
         self._read_cpu()
-        self._unsent = len(self._backlog)
+        self._unsent += len(self._backlog)
         self._backlog.clear()
         self._look_finished()
 
@@ -219,13 +221,18 @@ class Run:
 
 def _due_times(orders: Orders) -> Floats:
     """Return when requests are due, from the beginning on."""
-    seconds = orders.warm_seconds + orders.seconds
-    if not orders.poisson:
-        return np.arange(0, seconds, 1 / orders.rate)
     random = np.random.default_rng(orders.seed + 1)
-    gaps = random.exponential(1 / orders.rate, size=int(orders.rate * seconds * 1.2) + 100)
-    due: Floats = np.cumsum(gaps)
-    return due[due < seconds]
+    phases = orders.phases or [(orders.warm_seconds + orders.seconds, orders.rate)]
+    begin, parts = 0.0, []
+    for seconds, rate in phases:
+        if orders.poisson:
+            gaps = random.exponential(1 / rate, size=int(rate * seconds * 1.2) + 100)
+            due: Floats = np.cumsum(gaps)
+        else:
+            due = np.arange(0, seconds, 1 / rate)
+        parts.append(begin + due[due < seconds])
+        begin += seconds
+    return np.concatenate(parts)
 
 
 def _quantile(values: Floats, share: float) -> float:

@@ -4,8 +4,18 @@ from collections.abc import Callable
 
 from bench.context import Context
 from bench.outcome import Outcome
+from bench.parts.latency import open_loop, triggers
+from bench.parts.stress import overload, reads, slow_disk
 from bench.parts.throughput import stream, v1
 
 Part = Callable[[Context], Outcome]
 
-PARTS: dict[str, Part] = {"stream": stream, "v1": v1}
+PARTS: dict[str, Part] = {
+    "stream": stream,
+    "v1": v1,
+    "open-loop": open_loop,
+    "triggers": triggers,
+    "slow-disk": slow_disk,
+    "overload": overload,
+    "reads": reads,
+}
