@@ -1,17 +1,21 @@
 """Fill a server's data folder before it starts, past HTTP: what a million requests would take.
 
-Together with `bench.verify` the only part that knows how meterbell stores things.
+Together with `bench.verify` and `bench.slow_disk` the only part that knows how meterbell stores
+things.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
 
-from bench.load.traffic import customer_id
+from bench.api import Api
+from bench.load.traffic import customer_id, event_name
+from bench.show import Progress
 from bench.world import World
 from meterbell.engine.decide import Group
-from meterbell.engine.model import Alert
+from meterbell.engine.model import Alert, UsageRequest
 from meterbell.engine.state import Limits
 from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds
 from meterbell.ledger.consequences import store_consequences
@@ -20,11 +24,10 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
 
-from bench.api import Api  # isort: skip
-from bench.load.traffic import event_name  # isort: skip
-
 _GROUP = 5000
 _CREATED = 1_767_225_600
+_OLDEST_MS, _NEWEST_MS = 3 * 3_600_000, 3_600_000
+_STEP = 7919
 _INSERT_CUSTOMER = (
     "INSERT INTO customer (id, livemode, created, deleted, email, details)"
     " VALUES (?, 0, ?, 0, NULL, '{}')"
@@ -50,20 +53,55 @@ def prepare_meters(api: Api, world: World) -> list[str]:
 
 def prepare_customer_alerts(folder: Path, meter: str, *, customers: int, each: int) -> None:
     """Create alerts for single customers that no usage reaches; no server uses the folder."""
+    with Progress("alerts", customers * each) as progress:
+        groups = _groups(folder, lambda: _CREATED * 1000)
+        wanted = _alerts(meter, customers, each)
+        done = 0
+        for group, transaction in groups:
+            for _, alert in zip(range(_GROUP), wanted, strict=False):
+                transaction.objects.insert(group.create_alert(alert, evaluate=False))
+            done += _GROUP
+            progress.reach(done)
+
+
+def prepare_usage(folder: Path, *, events: int, customers: int) -> None:
+    """Write usage of one to three hours ago to the log, spread evenly over customers."""
+    now_ms = int(time.time() * 1000)  # noqa: TID251 - the server's clock
+    done = 0
+
+    def received_ms() -> int:
+        return now_ms - _OLDEST_MS + (_OLDEST_MS - _NEWEST_MS) * done // events
+
+    with Progress("usage", events) as progress:
+        for group, _ in _groups(folder, received_ms):
+            for number in range(done, min(done + _GROUP, events)):
+                customer = customer_id(number * _STEP % customers)
+                request = UsageRequest(
+                    livemode=False,
+                    event_name=event_name(0),
+                    payload={"stripe_customer_id": customer, "value": "1"},
+                    identifier=f"filled-{number:012}",
+                    timestamp=None,
+                )
+                group.record(request, new_identifier="")
+            done = min(done + _GROUP, events)
+            progress.reach(done)
+
+
+def _groups(folder: Path, now_ms: Callable[[], int]) -> Iterator[tuple[Group, Transaction]]:
+    """Yield groups to put something in, each of which is then committed; ends with an empty one."""
     store = SqliteStore(folder / "meterbell.db")
     ids = RandomIds()
     state = recover(store, limits=Limits(), ids=ids).state
-    now_ms = _CREATED * 1000
-    wanted = _alerts(meter, customers, each)
-    while True:
-        group = Group(state, store.lookup_event, now_ms=now_ms)
-        transaction = Transaction(store=store, state=state, group=group, now_ms=now_ms, ids=ids)
+    is_empty = False
+    while not is_empty:
+        now = now_ms()
+        group = Group(state, store.lookup_event, now_ms=now)
+        transaction = Transaction(store=store, state=state, group=group, now_ms=now, ids=ids)
         with store.transaction():
-            for _, alert in zip(range(_GROUP), wanted, strict=False):
-                transaction.objects.insert(group.create_alert(alert, evaluate=False))
+            yield group, transaction
             store_consequences(store, group, transaction)
-        if not group.entries:
-            break
+        is_empty = not group.entries
         group.merge()
     store.close()
 

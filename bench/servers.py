@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,7 @@ WITHOUT_LEDGER = "bench.baselines.without_ledger"
 SESSION = "/v2/billing/meter_event_session"
 _ARGUMENTS = ("--log-level", "warning")
 _STOP_SECONDS = 30
+START_SECONDS = 1800
 
 
 class NoStreamError(Exception):
@@ -36,7 +37,19 @@ class Meterbell:
         self.world = world
         self.api = Api(server.port, server.key)
         self.meters = prepare_meters(self.api, world)
-        self.target = Target(
+        self.target = self._target(name)
+
+    def while_stopped(self, work: Callable[[Path], None]) -> None:
+        """Stop the server, do something with its data folder, and start it again."""
+        self.api.close()
+        self.server.stop()
+        work(self.server.data)
+        self.server.start()
+        self.target = self._target(self.target.name)
+
+    def _target(self, name: str) -> Target:
+        server = self.server
+        return Target(
             name=name,
             port=server.port,
             key=server.key,
@@ -88,9 +101,14 @@ def meterbell(
         count += 1
         data = folder / f"{data.name}-{count}"
     prepare_customers(data, world.customers)
-    with ServerProcess(
-        data, arguments=(*_ARGUMENTS, *arguments), environment=environment, module=module
-    ) as server:
+    running = ServerProcess(
+        data,
+        arguments=(*_ARGUMENTS, *arguments),
+        environment=environment,
+        module=module,
+        start_seconds_max=START_SECONDS,
+    )
+    with running as server:
         yield Meterbell(server, world, name=name)
 
 

@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from bench.context import Context
 from bench.outcome import Outcome
+from bench.parts.flat import alerts, customers, stored
 from bench.parts.latency import open_loop, triggers
+from bench.parts.start import start
 from bench.parts.stress import overload, reads, slow_disk
 from bench.parts.throughput import stream, v1
 
@@ -15,6 +17,10 @@ PARTS: dict[str, Part] = {
     "v1": v1,
     "open-loop": open_loop,
     "triggers": triggers,
+    "flat-alerts": alerts,
+    "flat-customers": customers,
+    "flat-stored": stored,
+    "start": start,
     "slow-disk": slow_disk,
     "overload": overload,
     "reads": reads,

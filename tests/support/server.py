@@ -43,6 +43,7 @@ class ServerProcess:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         module: str = "meterbell",
+        start_seconds_max: float = START_SECONDS_MAX,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -52,12 +53,14 @@ class ServerProcess:
             arguments: More arguments of `meterbell serve`.
             environment: More environment variables.
             module: What to run; benchmarks run the server with parts of it replaced.
+            start_seconds_max: How long a start may take; long for one that replays a long log.
         """
         self.data = data
         self.key = key
         self.url = ""
         self.port = 0
         self._module = module
+        self._start_seconds_max = start_seconds_max
         self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -79,11 +82,12 @@ class ServerProcess:
                 env={**os.environ, **self._environment},
             )
         try:
+            seconds = self._start_seconds_max
             self.url = wait_for(
-                self._announced_url, self._what("server.json"), timeout_seconds=START_SECONDS_MAX
+                self._announced_url, self._what("server.json"), timeout_seconds=seconds
             )
             self.port = urlsplit(self.url).port or 0
-            wait_for(self.is_ready, self._what("/readyz"), timeout_seconds=START_SECONDS_MAX)
+            wait_for(self.is_ready, self._what("/readyz"), timeout_seconds=seconds)
         except BaseException:
             self.kill()
             raise
