@@ -125,7 +125,8 @@ class Traffic:
         block.waiting -= 1
         if not block.waiting:
             self._settle(block)
-            self._repeatable = block
+            if block.acked.all():
+                self._repeatable = block
 
     def drop(self, block: Block) -> None:
         """Give up a request that was refused; it is not counted."""

@@ -173,21 +173,29 @@ class _Phase:
     def __init__(self, tally: Tally, due: Floats, begin: float, end: float) -> None:
         inside = (due >= begin) & (due < end)
         accepted = inside & (tally.status == _OK)
+        refused = inside & (tally.status == _TOO_MANY)
         self.begin = begin
+        self.end = end
         self.accepted: Floats = tally.latency[accepted] * 1000
-        self.refused: Floats = tally.latency[inside & (tally.status == _TOO_MANY)] * 1000
-        self._due = due[accepted]
+        self.refused: Floats = tally.latency[refused] * 1000
+        self._accepted_in = ((due[accepted] - begin) / _SLICE_SECONDS).astype(np.int64)
+        self._refused_in = ((due[refused] - begin) / _SLICE_SECONDS).astype(np.int64)
 
     def quantile(self, share: float) -> float:
         """Return a quantile of the accepted requests' latencies."""
         return _quantile(self.accepted, share)
 
     def slices(self) -> tuple[list[float], list[float]]:
-        """Return the p99 of accepted requests by slice of time."""
-        slices = (self._due / _SLICE_SECONDS).astype(np.int64)
-        numbers = [int(number) for number in np.unique(slices)]
-        p99 = [_quantile(self.accepted[slices == number], 0.99) for number in numbers]
-        return [number * _SLICE_SECONDS for number in numbers], p99
+        """Return when slices of time with accepted requests begin, and the p99 in each."""
+        numbers = [int(number) for number in np.unique(self._accepted_in)]
+        p99 = [_quantile(self.accepted[self._accepted_in == number], 0.99) for number in numbers]
+        return [self.begin + number * _SLICE_SECONDS for number in numbers], p99
+
+    def is_normal(self, number: int, normal_p99: float) -> bool:
+        """Return whether a slice has accepted requests with near normal latency, and no others."""
+        accepted = self.accepted[self._accepted_in == number]
+        is_quick = len(accepted) > 0 and _quantile(accepted, 0.99) <= _NEAR_NORMAL * normal_p99
+        return is_quick and not (self._refused_in == number).any()
 
 
 def _quantile(values: Floats, share: float) -> float:
@@ -195,15 +203,13 @@ def _quantile(values: Floats, share: float) -> float:
 
 
 def _recovery(after: _Phase, normal_p99: float) -> float:
-    """Return the seconds from the end of the overload until latencies are near normal."""
-    end = 0.0
-    for at, p99 in zip(*after.slices(), strict=True):
-        # A slow slice long after quick ones is the noise of any run.
-        if at - after.begin > end + 2 * _SLICE_SECONDS:
-            break
-        if p99 > _NEAR_NORMAL * normal_p99:
-            end = at - after.begin + _SLICE_SECONDS
-    return end
+    """Return the seconds from the end of the overload until two slices in a row are normal."""
+    slices = round((after.end - after.begin) / _SLICE_SECONDS)
+    normal = [after.is_normal(number, normal_p99) for number in range(slices)]
+    for number in range(slices - 1):
+        if normal[number] and normal[number + 1]:
+            return number * _SLICE_SECONDS
+    return after.end - after.begin
 
 
 def reads(context: Context) -> Outcome:
