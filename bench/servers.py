@@ -106,7 +106,7 @@ def meterbell(
         arguments=(*_ARGUMENTS, *arguments),
         environment=environment,
         module=module,
-        start_seconds_max=START_SECONDS,
+        seconds_max=START_SECONDS,
     )
     with running as server:
         yield Meterbell(server, world, name=name)

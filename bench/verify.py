@@ -159,12 +159,12 @@ def verify_log(database: Path, world: World, results: Sequence[Result]) -> Verif
         done = 0
         for usage in read_log(database):
             np.add.at(totals, usage.meters * world.customers + usage.customers, usage.values)
-            runs = np.array(usage.runs)
-            for run in np.unique(runs):
-                if str(run) not in counts:
+            for run in set(usage.runs):
+                if run not in counts:
                     raise MismatchError(f"the log has identifiers of a run {run} that never was")
-                np.add.at(counts[str(run)], usage.numbers[runs == run], 1)
-            done += len(runs)
+                of_run = np.array([name == run for name in usage.runs])
+                np.add.at(counts[run], usage.numbers[of_run], 1)
+            done += len(usage.runs)
             progress.reach(done)
     for run, tally in tallies.items():
         wrong = np.flatnonzero(counts[run] != tally.acked)

@@ -18,6 +18,7 @@ _ALERTS_EACH = 10
 _FEW_CUSTOMERS = 1_000
 _FILL_TIMES = 1.5
 _FILL_RUNS_MAX = 20
+_SECONDS_MAX = 20
 
 
 def alerts(context: Context) -> Outcome:
@@ -61,10 +62,10 @@ def stored(context: Context) -> Outcome:
     total = 0
     with context.meterbell(world, name="stored") as server:
         # Every counter exists before the first measurement, which would else pay for making them.
-        results.append(context.load(server, spread="uniform"))
+        results.append(_load(context, server))
         total += _acked(results[-1])
         while total < context.options.stored_max or not outcome.rounds:
-            result = context.load(server, spread="uniform")
+            result = _load(context, server)
             outcome.rounds.append({str(total): _figures(result)})
             results.append(result)
             total += _acked(result)
@@ -99,9 +100,9 @@ def _measure(
     wanted = _FILL_TIMES * server.world.customers if fill else 0
     done = 0
     while done < wanted and len(results) < _FILL_RUNS_MAX:
-        results.append(context.load(server, spread="uniform"))
+        results.append(_load(context, server))
         done += _acked(results[-1])
-    result = context.load(server, spread="uniform")
+    result = _load(context, server)
     results.append(result)
     figures = _figures(result)
     before = expected_totals(server.world, results[:-1])
@@ -151,6 +152,11 @@ def _curve(title: str, label: str, x: list[int], y: list[float], *, log_x: bool 
         series=[Series(name="cost", x=list(x), y=y)],
         log_x=log_x,
     )
+
+
+def _load(context: Context, server: Meterbell) -> Result:
+    seconds = min(context.options.seconds, _SECONDS_MAX)
+    return context.load(server, seconds=seconds, spread="uniform")
 
 
 def _acked(result: Result) -> int:

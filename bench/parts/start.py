@@ -75,9 +75,7 @@ def _starts(data: Path, events: int, customers: int) -> dict[str, float]:
     """Fill a folder; time a start that replays all, and one from the checkpoint it left."""
     world = World(customers=customers, meters=1, alerts=1, first_gte=10**9)
     prepare_customers(data, customers)
-    server = ServerProcess(
-        data, arguments=("--log-level", "warning"), start_seconds_max=START_SECONDS
-    )
+    server = ServerProcess(data, arguments=("--log-level", "warning"), seconds_max=START_SECONDS)
     with server:
         meter = prepare_meters(Api(server.port, server.key), world)[0]
     prepare_usage(data, events=events, customers=customers)

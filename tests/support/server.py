@@ -19,8 +19,7 @@ from tests.support.waiting import wait_for
 
 TEST_KEY = "sk_test_meterbell0000000000000000"
 
-START_SECONDS_MAX = 30.0
-STOP_SECONDS_MAX = 30.0
+SECONDS_MAX = 30.0
 
 
 class ServerProcess:
@@ -43,7 +42,7 @@ class ServerProcess:
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         module: str = "meterbell",
-        start_seconds_max: float = START_SECONDS_MAX,
+        seconds_max: float = SECONDS_MAX,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -53,14 +52,14 @@ class ServerProcess:
             arguments: More arguments of `meterbell serve`.
             environment: More environment variables.
             module: What to run; benchmarks run the server with parts of it replaced.
-            start_seconds_max: How long a start may take; long for one that replays a long log.
+            seconds_max: How long a start or a stop may take; long for one with a long log.
         """
         self.data = data
         self.key = key
         self.url = ""
         self.port = 0
         self._module = module
-        self._start_seconds_max = start_seconds_max
+        self._seconds_max = seconds_max
         self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -82,7 +81,7 @@ class ServerProcess:
                 env={**os.environ, **self._environment},
             )
         try:
-            seconds = self._start_seconds_max
+            seconds = self._seconds_max
             self.url = wait_for(
                 self._announced_url, self._what("server.json"), timeout_seconds=seconds
             )
@@ -126,7 +125,7 @@ class ServerProcess:
         """End the server at once, as a power cut would (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(STOP_SECONDS_MAX)
+            self._process.wait(self._seconds_max)
 
     def stop(self) -> int:
         """Ask the server to end (SIGTERM) and return its exit status."""
@@ -138,7 +137,7 @@ class ServerProcess:
         """Wait until the server has ended by itself and return its exit status."""
         assert self._process is not None, "the server was never started"
         try:
-            return self._process.wait(STOP_SECONDS_MAX)
+            return self._process.wait(self._seconds_max)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(self._what("end of the server")()) from None
