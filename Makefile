@@ -33,7 +33,7 @@ test-deep: .venv/.dev $(NODE)/node_modules/.installed ## The long fault and fuzz
 lint: .venv/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
-	$(BIN)/python -m mypy --no-error-summary src tests $(wildcard bench/*.py)
+	$(BIN)/python -m mypy --no-error-summary src tests bench
 	$(BIN)/lint-imports --no-logo
 
 fix: .venv/.dev ## Format, and repair what ruff can repair

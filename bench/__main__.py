@@ -1,231 +1,113 @@
-"""`python -m bench`: durable v1 events/s against an empty handler, and trigger latency.
+"""`python -m bench`: measure, recount, print tables, write JSON and charts.
 
-Everything runs on this machine: server, generator in a process of its own, webhook receiver. Ratios
-carry over to other machines, figures do not. After the load a verify phase recounts.
+Everything runs on this machine: server, generator in a process of its own, baselines, webhook
+receiver. Ratios to baselines of the same run carry over to other machines, figures do not.
 """
 
 import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import stripe
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
+import msgspec
+from rich.markup import escape
 
-from bench.load import Measured, Orders, percentile
-from tests.support.receiver import WebhookReceiver
-from tests.support.server import ServerProcess
-from tests.support.waiting import wait_for
+from bench.context import Context, Options
+from bench.machine import describe
+from bench.outcome import Outcome
+from bench.parts import PARTS
+from bench.plots import draw
+from bench.servers import NoStreamError
+from bench.show import say, table
+from bench.verify import MismatchError
 
-CUSTOMERS = 200
-ARGUMENTS = ("--log-level", "warning", "--customers-auto-create")
-console = Console()
-
-
-@contextmanager
-def empty_server(folder: Path) -> Iterator[int]:
-    """Run the baseline; yield its port."""
-    facts = folder / "empty.json"
-    process = subprocess.Popen([sys.executable, "-m", "bench.empty", str(facts)])
-    try:
-        text = wait_for(lambda: facts.exists() and facts.read_text(), "empty server")
-        yield int(json.loads(str(text))["port"])
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def load(port: int, key: str, *, connections: int, seconds: float, name: str) -> Measured:
-    """Let the generator run against a port."""
-    orders = Orders(
-        host="127.0.0.1",
-        port=port,
-        key=key,
-        path="/v1/billing/meter_events",
-        connections=connections,
-        seconds=seconds,
-        customers=CUSTOMERS,
-        identifiers=name,
-    )
-    finished = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
-        input=json.dumps(asdict(orders)),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return Measured(**json.loads(finished.stdout))
-
-
-def prepare(client: stripe.StripeClient) -> str:
-    """Create a meter and alerts; usage creates the customers. Return the meter's id."""
-    meter = client.v1.billing.meters.create(
-        {
-            "display_name": "Requests",
-            "event_name": "requests",
-            "default_aggregation": {"formula": "sum"},
-        }
-    )
-    for number in range(25):
-        create_alert(client, meter.id, 10**9 + number)
-    return meter.id
-
-
-def create_alert(client: stripe.StripeClient, meter: str, gte: int) -> None:
-    """Create an alert for any customer."""
-    client.v1.billing.alerts.create(
-        {
-            "alert_type": "usage_threshold",
-            "title": f"At {gte}",
-            "usage_threshold": {"meter": meter, "gte": gte, "recurrence": "one_time"},
-        }
-    )
-
-
-def counted(client: stripe.StripeClient, meter: str) -> float:
-    """Return the usage of all customers."""
-    total = 0.0
-    for number in track(range(CUSTOMERS), "verify", console=console, transient=True):
-        summaries = client.v1.billing.meters.event_summaries.list(
-            meter, {"customer": f"cus_{number}", "start_time": 0, "end_time": 4_070_908_800}
-        )
-        total += summaries.data[0].aggregated_value
-    return total
-
-
-def trigger_latencies(client: stripe.StripeClient, triggers: int) -> list[float]:
-    """Return seconds from the send of a crossing event to its webhook's arrival."""
-    meter = client.v1.billing.meters.create(
-        {
-            "display_name": "Triggers",
-            "event_name": "triggers",
-            "default_aggregation": {"formula": "sum"},
-        }
-    ).id
-    create_alert(client, meter, 1)
-    latencies = []
-    with WebhookReceiver() as receiver:
-        client.v1.webhook_endpoints.create(
-            {"url": receiver.url, "enabled_events": ["billing.alert.triggered"]}
-        )
-        for number in track(range(triggers), "triggers", console=console, transient=True):
-            customer = f"cus_trigger_{number}"
-            sent = time.time()  # noqa: TID251 - the receiver's clock
-            client.v1.billing.meter_events.create(
-                {
-                    "event_name": "triggers",
-                    "payload": {"stripe_customer_id": customer, "value": "1"},
-                }
-            )
-            received = wait_for(lambda n=number: receiver.received[n:], "webhook")  # type: ignore[misc]
-            latencies.append(received[0].received_at - sent)
-    return sorted(latencies)
-
-
-def fsync_ms(folder: Path) -> float:
-    """Return the median time of a small synced write, in milliseconds."""
-    times = []
-    with (folder / "fsync").open("wb", buffering=0) as file:
-        for _ in range(200):
-            file.write(b"x" * 4096)
-            begun = time.perf_counter()
-            os.fdatasync(file.fileno())
-            times.append(time.perf_counter() - begun)
-    return 1000 * statistics.median(times)
-
-
-def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """Run everything once."""
-    rounds: list[dict[str, Any]] = []
-    with (
-        ServerProcess(folder / "data", arguments=ARGUMENTS) as server,
-        empty_server(folder) as empty_port,
-    ):
-        meter = prepare(server.client)
-        acknowledged = 0
-        for number in range(options.rounds):
-            common = {"connections": options.connections, "seconds": options.seconds}
-            empty = load(empty_port, server.key, name=f"e{number}", **common)
-            durable = load(server.port, server.key, name=f"d{number}", **common)
-            assert durable.failed == 0, f"{durable.failed} requests failed"
-            acknowledged += durable.requests
-            rounds.append({"empty": asdict(empty), "durable": asdict(durable)})
-        total = counted(server.client, meter)
-        assert total == acknowledged, f"acknowledged {acknowledged}, counted {total}"
-        latencies = trigger_latencies(server.client, options.triggers)
-    return {
-        "machine": f"{platform.machine()}, Python {platform.python_version()}",
-        "fsync_ms": fsync_ms(folder),
-        "connections": options.connections,
-        "rounds": rounds,
-        "verified_events": acknowledged,
-        "triggers": len(latencies),
-        "trigger_p50_ms": percentile(latencies, 0.5),
-        "trigger_p99_ms": percentile(latencies, 0.99),
-    }
-
-
-def rate(measured: dict[str, Any]) -> float:
-    """Return requests per second."""
-    return float(measured["requests"]) / float(measured["seconds"])
-
-
-def show(result: dict[str, Any]) -> None:
-    """Print the medians of all rounds as a table."""
-
-    def median(kind: str, field: str | None = None) -> float:
-        values = [rate(r[kind]) if field is None else r[kind][field] for r in result["rounds"]]
-        return statistics.median(values)
-
-    ratio = statistics.median(rate(r["durable"]) / rate(r["empty"]) for r in result["rounds"])
-    table = Table(
-        title=f"v1 single events, {result['connections']} connections, "
-        f"median of {len(result['rounds'])}"
-    )
-    for heading in ("", "events/s", "ack p50 ms", "ack p99 ms", "ack p99.9 ms"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for kind, name in (("empty", "empty handler"), ("durable", "durable, counted, evaluated")):
-        figures = [median(kind, field) for field in ("p50", "p99", "p999")]
-        table.add_row(name, f"{median(kind):,.0f}", *(f"{figure:.1f}" for figure in figures))
-    console.print(table)
-    console.print(f"ratio to the empty handler: [bold]{ratio:.2f}[/]")
-    console.print(
-        f"trigger latency over {result['triggers']} triggers: "
-        f"p50 [bold]{result['trigger_p50_ms']:.1f} ms[/], "
-        f"p99 [bold]{result['trigger_p99_ms']:.1f} ms[/] (sent → webhook received)"
-    )
-    console.print(
-        f"verified: {result['verified_events']:,} acknowledged events, each counted once. "
-        f"fsync here takes {result['fsync_ms']:.2f} ms. {result['machine']}."
-    )
+_HELP = {
+    "rounds": "medians are taken over so many rounds",
+    "seconds": "length of one measurement",
+    "baseline_seconds": "length of one measurement of a baseline",
+    "customers": "customers, but where a part varies them",
+    "group": "bodies that the bare append commits together",
+    "triggers": "crossing events for the trigger latency",
+    "alerts_max": "alerts that are compared with one",
+    "customers_max": "customers that are compared with 1,000",
+    "stored_max": "stored events up to which the cost of the next is followed",
+    "start_events": "events in the log at the timed starts",
+    "start_customers": "customers at the timed starts",
+    "overload_connections": "connections that offer three times the capacity",
+    "overload_queue": "the server's --queue-max under overload",
+    "module": "what to run in place of meterbell, to try the benchmark itself",
+}
 
 
 def main() -> None:
-    """Parse the options, measure, print."""
+    """Parse the options, measure, report."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--triggers", type=int, default=1000)
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="meterbell-bench-") as folder:
-        result = measure(options, Path(folder))
-    show(result)
-    if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+    parser.add_argument(
+        "--only", help=f"parts, with commas between them: {', '.join(PARTS)}", default=""
+    )
+    parser.add_argument("--output", type=Path, default=Path("docs/benchmarks"))
+    parser.add_argument("--folder", help="where data goes; on the disk that is to be measured")
+    defaults = Options()
+    for name, text in _HELP.items():
+        value = getattr(defaults, name)
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, type=type(value), default=value, help=f"{text} ({value})")
+    given = parser.parse_args()
+    options = Options(**{name: getattr(given, name) for name in _HELP})
+    names = [name for name in given.only.split(",") if name] or list(PARTS)
+    unknown = set(names) - PARTS.keys()
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    failed = [name for name in names if not _run(name, options, given.folder, given.output)]
+    if failed:
+        say(f"[red]not measured:[/] {', '.join(failed)}")
+        sys.exit(1)
+
+
+def _run(name: str, options: Options, parent: str | None, output: Path) -> bool:
+    """Measure one part in a folder of its own; return whether that was possible."""
+    say(f"\n[bold]{name}[/]: {(PARTS[name].__doc__ or '').splitlines()[0]}")
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=parent) as folder:
+        machine = describe(Path(folder))
+        try:
+            outcome = PARTS[name](Context(options, Path(folder)))
+        except (NoStreamError, MismatchError, RuntimeError, AssertionError) as error:
+            # The other parts are still worth having; the exit status tells.
+            say(f"[red]can't be measured[/]: {escape(str(error))}")
+            return False
+    for found in outcome.tables:
+        table(found.title, found.headings, found.rows)
+    for note in outcome.notes:
+        say(f"[yellow]note[/]: {note}")
+    for verified in outcome.verified:
+        say(
+            f"verified: {verified.events:,} events once each, {verified.totals:,} totals exact "
+            f"({verified.summaries:,} through the API too), {verified.triggers:,} triggers once"
+        )
+    _write(outcome, options, machine, output)
+    say(f"{time.monotonic() - begun:.0f} s")
+    return True
+
+
+def _write(outcome: Outcome, options: Options, machine: dict[str, object], output: Path) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "part": outcome.name,
+        "machine": machine,
+        "options": options,
+        "figures": outcome.figures,
+        "verified": outcome.verified,
+        "notes": outcome.notes,
+        "tables": outcome.tables,
+        "rounds": outcome.rounds,
+    }
+    text = msgspec.json.format(msgspec.json.encode(facts), indent=2)
+    (output / f"{outcome.name}.json").write_bytes(text + b"\n")
+    for chart in outcome.charts:
+        name = f"{outcome.name}-{chart.name}" if chart.name else outcome.name
+        draw(chart, output / f"{name}.svg")
 
 
 if __name__ == "__main__":

@@ -19,8 +19,7 @@ from tests.support.waiting import wait_for
 
 TEST_KEY = "sk_test_meterbell0000000000000000"
 
-START_SECONDS_MAX = 30.0
-STOP_SECONDS_MAX = 30.0
+SECONDS_MAX = 30.0
 
 
 class ServerProcess:
@@ -42,6 +41,8 @@ class ServerProcess:
         key: str = TEST_KEY,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        module: str = "meterbell",
+        seconds_max: float = SECONDS_MAX,
     ) -> None:
         """Prepare; nothing runs before `start`.
 
@@ -50,11 +51,15 @@ class ServerProcess:
             key: The test-mode secret key to accept.
             arguments: More arguments of `meterbell serve`.
             environment: More environment variables.
+            module: What to run; benchmarks run the server with parts of it replaced.
+            seconds_max: How long a start or a stop may take; long for one with a long log.
         """
         self.data = data
         self.key = key
         self.url = ""
         self.port = 0
+        self._module = module
+        self._seconds_max = seconds_max
         self._arguments = tuple(arguments)
         self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
@@ -65,7 +70,7 @@ class ServerProcess:
         assert not self.running, "the server runs already"
         facts_file = self.data / "server.json"
         facts_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "meterbell", "serve", "--data", str(self.data)]
+        command = [sys.executable, "-m", self._module, "serve", "--data", str(self.data)]
         command += ["--port", str(self.port), "--test-key", self.key, *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -76,11 +81,12 @@ class ServerProcess:
                 env={**os.environ, **self._environment},
             )
         try:
+            seconds = self._seconds_max
             self.url = wait_for(
-                self._announced_url, self._what("server.json"), timeout_seconds=START_SECONDS_MAX
+                self._announced_url, self._what("server.json"), timeout_seconds=seconds
             )
             self.port = urlsplit(self.url).port or 0
-            wait_for(self.is_ready, self._what("/readyz"), timeout_seconds=START_SECONDS_MAX)
+            wait_for(self.is_ready, self._what("/readyz"), timeout_seconds=seconds)
         except BaseException:
             self.kill()
             raise
@@ -119,7 +125,7 @@ class ServerProcess:
         """End the server at once, as a power cut would (SIGKILL)."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(STOP_SECONDS_MAX)
+            self._process.wait(self._seconds_max)
 
     def stop(self) -> int:
         """Ask the server to end (SIGTERM) and return its exit status."""
@@ -131,7 +137,7 @@ class ServerProcess:
         """Wait until the server has ended by itself and return its exit status."""
         assert self._process is not None, "the server was never started"
         try:
-            return self._process.wait(STOP_SECONDS_MAX)
+            return self._process.wait(self._seconds_max)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(self._what("end of the server")()) from None

@@ -1,0 +1,1 @@
+"""What the server's figures are held against, measured in the same run."""

@@ -1,0 +1,44 @@
+"""Baseline: the ordinary server, except that usage is acknowledged without being recorded.
+
+`python -m bench.baselines.without_ledger serve …` takes what `meterbell serve` takes.
+"""
+
+from meterbell.cli.main import main
+from meterbell.engine.decide import Recorded
+from meterbell.engine.model import MeterEvent, UsageRequest
+from meterbell.ids import CustomerId, MeterId
+from meterbell.ledger.committer import Committer
+
+_NOW = 1_767_225_600
+_UNIT = 10**12
+
+
+async def _record(_self: Committer, request: UsageRequest) -> Recorded:
+    """Answer as if the event had been counted."""
+    event = MeterEvent(
+        sequence=1,
+        livemode=request.livemode,
+        meter=MeterId("mtr_test_bench"),
+        customer=CustomerId("cus_bench"),
+        identifier=request.identifier or "bench",
+        timestamp=request.timestamp or _NOW,
+        value=_UNIT,
+        payload=request.payload,
+        previous=0,
+        received_at_ms=_NOW * 1000,
+        request_key=b"",
+        request_digest=b"",
+    )
+    return Recorded(event, replayed=False)
+
+
+async def _record_stream(_self: Committer, *_args: object, **_more: object) -> None:
+    """Answer as if the batch had been counted."""
+
+
+if __name__ == "__main__":
+    replaced = {"record": _record, "record_stream": _record_stream}
+    for name, instead in replaced.items():
+        if hasattr(Committer, name):
+            setattr(Committer, name, instead)
+    main()

@@ -1,0 +1,147 @@
+"""Fill a server's data folder before it starts, past HTTP: what a million requests would take.
+
+Together with `bench.verify` and `bench.slow_disk` the only part that knows how meterbell stores
+things.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import apsw
+
+from bench.api import Api
+from bench.load.traffic import customer_id, event_name
+from bench.show import Progress
+from bench.world import World
+from meterbell.engine.decide import Group
+from meterbell.engine.model import Alert, UsageRequest
+from meterbell.engine.state import Limits
+from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds
+from meterbell.ledger.consequences import store_consequences
+from meterbell.ledger.recovery import recover
+from meterbell.ledger.transaction import Transaction
+from meterbell.store.migrations import migrate
+from meterbell.store.sqlite import SqliteStore
+
+_GROUP = 5000
+_CREATED = 1_767_225_600
+_OLDEST_MS, _NEWEST_MS = 3 * 3_600_000, 3_600_000
+_STEP = 7919
+_INSERT_CUSTOMER = (
+    "INSERT INTO customer (id, livemode, created, deleted, email, details)"
+    " VALUES (?, 0, ?, 0, NULL, '{}')"
+)
+
+
+def prepare_customers(folder: Path, count: int) -> None:
+    """Create customers in test mode, in a data folder that no server uses."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = folder / "meterbell.db"
+    migrate(database)
+    connection = apsw.Connection(str(database))
+    rows = ((customer_id(number), _CREATED) for number in range(count))
+    with connection:
+        connection.executemany(_INSERT_CUSTOMER, rows)
+    connection.close()
+
+
+def prepare_meters(api: Api, world: World) -> list[str]:
+    """Create meters and their alerts for any customer at a running server; return the ids."""
+    return [_meter(api, number, world.thresholds()) for number in range(world.meters)]
+
+
+def prepare_customer_alerts(folder: Path, meter: str, *, customers: int, each: int) -> None:
+    """Create alerts for single customers that no usage reaches; no server uses the folder."""
+    with Progress("alerts", customers * each) as progress:
+        groups = _groups(folder, lambda: _CREATED * 1000)
+        wanted = _alerts(meter, customers, each)
+        done = 0
+        for group, transaction in groups:
+            for _, alert in zip(range(_GROUP), wanted, strict=False):
+                transaction.objects.insert(group.create_alert(alert, evaluate=False))
+            done += _GROUP
+            progress.reach(done)
+
+
+def prepare_usage(folder: Path, *, events: int, customers: int) -> None:
+    """Write usage of one to three hours ago to the log, spread evenly over customers."""
+    now_ms = int(time.time() * 1000)  # noqa: TID251 - the server's clock
+    done = 0
+
+    def received_ms() -> int:
+        return now_ms - _OLDEST_MS + (_OLDEST_MS - _NEWEST_MS) * done // events
+
+    with Progress("usage", events) as progress:
+        for group, _ in _groups(folder, received_ms):
+            for number in range(done, min(done + _GROUP, events)):
+                customer = customer_id(number * _STEP % customers)
+                request = UsageRequest(
+                    livemode=False,
+                    event_name=event_name(0),
+                    payload={"stripe_customer_id": customer, "value": "1"},
+                    identifier=f"filled-{number:012}",
+                    timestamp=None,
+                )
+                group.record(request, new_identifier="")
+            done = min(done + _GROUP, events)
+            progress.reach(done)
+
+
+def _groups(folder: Path, now_ms: Callable[[], int]) -> Iterator[tuple[Group, Transaction]]:
+    """Yield groups to put something in, each of which is then committed; ends with an empty one."""
+    store = SqliteStore(folder / "meterbell.db")
+    ids = RandomIds()
+    state = recover(store, limits=Limits(), ids=ids).state
+    is_empty = False
+    while not is_empty:
+        now = now_ms()
+        group = Group(state, store.lookup_event, now_ms=now)
+        transaction = Transaction(store=store, state=state, group=group, now_ms=now, ids=ids)
+        with store.transaction():
+            yield group, transaction
+            store_consequences(store, group, transaction)
+        is_empty = not group.entries
+        group.merge()
+    store.close()
+
+
+def _meter(api: Api, number: int, thresholds: list[int]) -> str:
+    meter = api.post(
+        "/v1/billing/meters",
+        {
+            "display_name": f"Bench {number}",
+            "event_name": event_name(number),
+            "default_aggregation[formula]": "sum",
+        },
+    )["id"]
+    for gte in thresholds:
+        api.post(
+            "/v1/billing/alerts",
+            {
+                "alert_type": "usage_threshold",
+                "title": f"At {gte}",
+                "usage_threshold[meter]": meter,
+                "usage_threshold[gte]": gte,
+                "usage_threshold[recurrence]": "one_time",
+            },
+        )
+    return str(meter)
+
+
+def _alerts(meter: str, customers: int, each: int) -> Iterator[Alert]:
+    """Yield alerts with thresholds that are out of reach."""
+    for customer in range(customers):
+        for number in range(each):
+            yield Alert(
+                id=AlertId(f"alrt_test_{customer}_{number}"),
+                livemode=False,
+                title="Bench",
+                meter=MeterId(meter),
+                customer=CustomerId(customer_id(customer)),
+                gte=10**9 + number,
+                baseline="creation",
+                status="active",
+                created=_CREATED,
+                created_sequence=0,
+            )
