@@ -14,8 +14,10 @@ from bench.api import Api
 from bench.load.traffic import customer_id, event_name
 from bench.show import Progress
 from bench.world import World
+from meterbell.app import KEYS_FOLDER
+from meterbell.clock import SystemClock
 from meterbell.engine.decide import Group
-from meterbell.engine.model import Alert, UsageRequest
+from meterbell.engine.model import Alert, MeterEvent, UsageRequest
 from meterbell.engine.state import Limits
 from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds
 from meterbell.ledger.consequences import store_consequences
@@ -92,18 +94,26 @@ def _groups(folder: Path, now_ms: Callable[[], int]) -> Iterator[tuple[Group, Tr
     """Yield groups to put something in, each of which is then committed; ends with an empty one."""
     store = SqliteStore(folder / "meterbell.db")
     ids = RandomIds()
-    state = recover(store, limits=Limits(), ids=ids).state
+    recovered = recover(store, folder / KEYS_FOLDER, limits=Limits(), clock=SystemClock(), ids=ids)
+    state = recovered.state
     is_empty = False
     while not is_empty:
         now = now_ms()
-        group = Group(state, store.lookup_event, now_ms=now)
+        group = Group(state, _find_nothing, now_ms=now)
         transaction = Transaction(store=store, state=state, group=group, now_ms=now, ids=ids)
         with store.transaction():
             yield group, transaction
-            store_consequences(store, group, transaction)
+            store_consequences(group, transaction)
+            store.append(group.entries)
         is_empty = not group.entries
-        group.merge()
+        recovered.indexes.freeze_if_due(state.sequence, now_ms=now)
+    recovered.indexes.settle()
+    recovered.indexes.close()
     store.close()
+
+
+def _find_nothing(sequence: int) -> MeterEvent:
+    raise AssertionError(f"nothing is looked up here, and {sequence} was")
 
 
 def _meter(api: Api, number: int, thresholds: list[int]) -> str:

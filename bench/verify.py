@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
+import msgspec
 import numpy as np
+import zstandard
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -26,10 +28,7 @@ _SAMPLE = 2000
 _CHUNK = 50_000
 _MINUTE = 60
 _SINCE = 1_700_000_040
-_READ_USAGE = (
-    "SELECT meter.event_name, log.customer, log.identifier, log.payload ->> 'value'"
-    " FROM log JOIN meter ON meter.number = log.meter WHERE log.kind = 1 ORDER BY log.sequence"
-)
+_READ_USAGE = "SELECT data FROM log WHERE kind = 1 ORDER BY sequence"
 
 
 class MismatchError(Exception):
@@ -183,19 +182,31 @@ def verify_log(database: Path, world: World, results: Sequence[Result]) -> Verif
 def read_log(database: Path) -> Iterator[Usage]:
     """Yield the log's meter events in commit order; the one place that knows how they are kept."""
     connection = apsw.Connection(str(database), flags=apsw.SQLITE_OPEN_READONLY)
+    names = dict(connection.execute("SELECT id, event_name FROM meter"))
+    unpack = zstandard.ZstdDecompressor().decompress
     thousandths: dict[str, int] = {}
     try:
-        cursor = connection.execute(_READ_USAGE)
-        while rows := [row for _, row in zip(range(_CHUNK), cursor, strict=False)]:
-            names, customers, identifiers, values = zip(*rows, strict=True)
-            for value in set(values):
-                thousandths[value] = int(Decimal(value) * UNIT)
-            yield Usage(
-                meters=np.array([int(name[-2:]) for name in names]),
-                customers=np.array([int(customer[4:]) for customer in customers]),
-                runs=[identifier[: -NUMBER_DIGITS - 1] for identifier in identifiers],
-                numbers=np.array([int(text[-NUMBER_DIGITS:]) for text in identifiers]),
-                values=np.array([thousandths[value] for value in values]),
-            )
+        rows: list[Any] = []
+        for (data,) in connection.execute(_READ_USAGE):
+            is_packed = data[:4] == zstandard.FRAME_HEADER
+            rows += msgspec.msgpack.decode(unpack(data) if is_packed else data)
+            if len(rows) >= _CHUNK:
+                yield _columns(rows, names, thousandths)
+                rows = []
+        if rows:
+            yield _columns(rows, names, thousandths)
     finally:
         connection.close()
+
+
+def _columns(rows: list[Any], names: dict[str, str], thousandths: dict[str, int]) -> Usage:
+    meters, customers, identifiers, _, values = zip(*(row[:5] for row in rows), strict=True)
+    for value in set(values) - thousandths.keys():
+        thousandths[value] = int(Decimal(value) * UNIT)
+    return Usage(
+        meters=np.array([int(names[meter][-2:]) for meter in meters]),
+        customers=np.array([int(customer[4:]) for customer in customers]),
+        runs=[identifier[: -NUMBER_DIGITS - 1] for identifier in identifiers],
+        numbers=np.array([int(text[-NUMBER_DIGITS:]) for text in identifiers]),
+        values=np.array([thousandths[value] for value in values]),
+    )
