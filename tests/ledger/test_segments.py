@@ -37,7 +37,7 @@ def test_c2_an_index_finds_exactly_what_was_added(
         begin = 0
         for position in sorted({*freezes, len(keys)}):
             some = keys[begin:position]
-            assert not index.screen(some)
+            assert not index.suspects(some)
             if runs:
                 index.add_run(some, begin + 1)
             else:
@@ -62,12 +62,26 @@ def test_c2_an_index_finds_exactly_what_was_added(
 
 def check(index: KeyIndex[bytes], keys: list[bytes], absent: bytes) -> None:
     for sequence, key in enumerate(keys, start=1):
-        assert index.find(key, sequence.__eq__) == sequence
-        assert index.find(key, lambda _: False) is None
-        assert index.screen([absent, key])
-    assert index.find(absent, lambda _: True) is None
-    assert not index.screen([absent])
-    assert index.screen([absent, absent])
+        assert index.find(key, sequence.__eq__, since_ms=1) == sequence
+        assert index.find(key, lambda _: False, since_ms=1) is None
+        assert index.suspects([absent, key]) == {key}
+    assert index.find(absent, lambda _: True, since_ms=1) is None
+    assert not index.suspects([absent])
+    assert index.suspects([absent, absent]) == {absent}
+
+
+def test_c2_what_is_held_as_it_is_and_fresh_needs_no_confirmation(tmp_path: Path) -> None:
+    index = open_index(tmp_path)
+    assert not index.is_due(0, now_ms=1000)
+    index.add(b"a", 1)
+    index.freeze(1, now_ms=2000)
+    index.add(b"b", 2)
+
+    assert index.find(b"b", lambda _: False, since_ms=1000) == 2
+    assert index.find(b"b", lambda _: False, since_ms=2001) is None
+    index.settle()
+    assert index.find(b"a", lambda _: False, since_ms=0) is None
+    index.close()
 
 
 def test_segments_of_like_size_become_one(tmp_path: Path) -> None:
@@ -80,8 +94,8 @@ def test_segments_of_like_size_become_one(tmp_path: Path) -> None:
 
     assert [len(segment) for segment in index.segments] == [6400]
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["0-6400.keys"]
-    assert all(index.find(b"key %d" % n, lambda _: True) == n + 1 for n in range(6400))
-    assert not index.screen([b"absent %d" % number for number in range(2000)])
+    assert all(index.find(b"key %d" % n, lambda _: True, since_ms=0) == n + 1 for n in range(6400))
+    assert not index.suspects([b"absent %d" % number for number in range(2000)])
     index.close()
 
 
@@ -97,7 +111,7 @@ def test_c2_keys_are_found_while_they_are_written_behind(tmp_path: Path) -> None
             missed.extend(
                 key
                 for key in all_keys[: known : max(known // 50, 1)]
-                if index.find(key, lambda _: True) is None or not index.screen([key])
+                if index.find(key, lambda _: True, since_ms=1) is None or not index.suspects([key])
             )
 
     looking = threading.Thread(target=look)
@@ -137,8 +151,8 @@ def test_whole_segments_that_are_too_old_are_dropped(tmp_path: Path) -> None:
     again = open_index(tmp_path)
 
     assert [(segment.after, segment.until) for segment in again.segments] == [(20, 30)]
-    assert again.find(b"key 20", lambda _: True) is None
-    assert again.find(b"key 21", lambda _: True) == 21
+    assert again.find(b"key 20", lambda _: True, since_ms=1) is None
+    assert again.find(b"key 21", lambda _: True, since_ms=1) == 21
     again.require_since(21)
     assert again.sealed_until == 30
     again.require_since(20)

@@ -240,7 +240,8 @@ class Group:
                 and event.received_at_ms >= oldest
             )
 
-        return self.state.identifiers[livemode].find(identifier, matches)
+        index = self.state.identifiers[livemode]
+        return index.find(identifier, matches, since_ms=oldest)
 
     def count(
         self, meter: Meter, customer: CustomerId, sequence: int, timestamp: int, value: int
@@ -287,7 +288,8 @@ class Group:
                 and event.received_at_ms >= oldest
             )
 
-        sequence = self.state.request_keys[request.livemode].find(request.request_key, matches)
+        index = self.state.request_keys[request.livemode]
+        sequence = index.find(request.request_key, matches, since_ms=oldest)
         if sequence is None:
             return None
         event = self._event(sequence)

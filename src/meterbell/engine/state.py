@@ -1,6 +1,8 @@
 """What usage is decided against: meters, alerts, counters, identifiers. A cache of the log."""
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
@@ -12,25 +14,25 @@ from meterbell.ids import AlertId, CustomerId, MeterId
 Lookup = Callable[[int], MeterEvent]
 """Returns the accepted meter event at a place in commit order."""
 K = TypeVar("K")
-AnyKey_contra = TypeVar("AnyKey_contra", contravariant=True)
 
 
-class SequenceIndex(Protocol[AnyKey_contra]):
+class SequenceIndex(Protocol[K]):
     """Finds the place in commit order of something that was counted before."""
 
-    def find(self, key: AnyKey_contra, matches: Callable[[int], bool]) -> int | None:
+    def find(self, key: K, matches: Callable[[int], bool], *, since_ms: int) -> int | None:
         """Return the sequence stored for `key`, if `matches` confirms it.
 
-        The index may hold digests in place of keys, so a hit counts only when confirmed.
+        The index may hold digests in place of keys, so a hit counts only when confirmed. A key that
+        is held as it is, and was stored at or after `since_ms`, needs no confirmation.
         """
 
-    def screen(self, keys: Sequence[AnyKey_contra]) -> bool:
-        """Return False if surely none of the keys is stored and none comes twice."""
+    def suspects(self, keys: Sequence[K]) -> AbstractSet[K]:
+        """Return those of the keys that may be stored, or that come twice; usually none."""
 
-    def add(self, key: AnyKey_contra, sequence: int) -> None:
+    def add(self, key: K, sequence: int) -> None:
         """Store where `key` stands; sequences come in ascending order."""
 
-    def add_run(self, keys: Sequence[AnyKey_contra], sequence: int) -> None:
+    def add_run(self, keys: Sequence[K], sequence: int) -> None:
         """Store where keys stand that follow each other without a gap, the first at `sequence`."""
 
 
@@ -40,15 +42,14 @@ class DictIndex(Generic[K]):
 
     sequences: dict[K, int] = field(default_factory=dict)
 
-    def find(self, key: K, matches: Callable[[int], bool]) -> int | None:
+    def find(self, key: K, matches: Callable[[int], bool], *, since_ms: int) -> int | None:  # noqa: ARG002
         """Return the sequence stored for `key`, if `matches` confirms it."""
         sequence = self.sequences.get(key)
         return sequence if sequence is not None and matches(sequence) else None
 
-    def screen(self, keys: Sequence[K]) -> bool:
-        """Return False if surely none of the keys is stored and none comes twice."""
-        distinct = set(keys)
-        return len(distinct) < len(keys) or not distinct.isdisjoint(self.sequences)
+    def suspects(self, keys: Sequence[K]) -> AbstractSet[K]:
+        """Return those of the keys that are stored, or that come twice."""
+        return {key for key, times in Counts(keys).items() if times > 1 or key in self.sequences}
 
     def add(self, key: K, sequence: int) -> None:
         """Store where `key` stands."""

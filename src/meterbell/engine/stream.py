@@ -7,6 +7,7 @@ one set of rules; tests hold the two together.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 
 from meterbell.engine.counter import Bucket, Counter
@@ -51,18 +52,14 @@ def record_batches(group: Group, batches: Sequence[StreamBatch], values: Values)
         values: Values by text that occurred before, never negative; kept by the caller.
     """
     identifiers = [name for batch in batches for name in batch.identifiers]
-    if not group.state.identifiers[batches[0].livemode].screen(identifiers):
-        for batch in batches:
-            if isinstance(batch.events[0], StreamUsage):
-                _record_new(group, batch, cast("Sequence[StreamUsage]", batch.events), values)
-            else:
-                _record_each(group, batch)
-    elif len(batches) > 1:
-        middle = len(batches) // 2
-        record_batches(group, batches[:middle], values)
-        record_batches(group, batches[middle:], values)
-    else:
-        _record_each(group, batches[0])
+    suspects = group.state.identifiers[batches[0].livemode].suspects(identifiers)
+    for batch in batches:
+        if isinstance(batch.events[0], StreamUsage):
+            _record_usual(
+                group, batch, cast("Sequence[StreamUsage]", batch.events), suspects, values
+            )
+        else:
+            _record_each(group, batch)
 
 
 def _record_each(group: Group, batch: StreamBatch) -> None:
@@ -70,10 +67,14 @@ def _record_each(group: Group, batch: StreamBatch) -> None:
         _record_one(group, batch, position)
 
 
-def _record_new(
-    group: Group, batch: StreamBatch, events: Sequence[StreamUsage], values: Values
+def _record_usual(
+    group: Group,
+    batch: StreamBatch,
+    events: Sequence[StreamUsage],
+    suspects: AbstractSet[str],
+    values: Values,
 ) -> None:
-    """Count events of the usual shape whose identifiers are all new."""
+    """Count events of the usual shape; those whose identifier may be known one by one."""
     state, livemode, identifiers = group.state, batch.livemode, batch.identifiers
     plain_meters = state.plain_meters[livemode]
     now = group.now_ms // 1000
@@ -86,7 +87,8 @@ def _record_new(
         plain = plain_meters.get(event.event_name)
         payload = event.payload
         timestamp = now if event.timestamp is None else int(event.timestamp.timestamp())
-        if plain is not None and oldest <= timestamp <= newest:
+        identifier = identifiers[position]
+        if plain is not None and oldest <= timestamp <= newest and identifier not in suspects:
             customer, text = payload.stripe_customer_id, payload.value
             value = SCALE if plain.counts_events else values.get(text, -1)
             if value < 0:
@@ -100,9 +102,7 @@ def _record_new(
                 if total < counter.next_fire and hour >= counter.hour:
                     if hour > counter.hour:
                         counter.set_bucket(hour, _NO_EVENTS)
-                    rows.append(
-                        (plain.id, customer, identifiers[position], timestamp, text, counter.head)
-                    )
+                    rows.append((plain.id, customer, identifier, timestamp, text, counter.head))
                     counter.total = total
                     counter.value += value
                     counter.events += 1

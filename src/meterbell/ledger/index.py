@@ -6,6 +6,7 @@ of like size are merged there, so there are few. Nothing here grows in one long 
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -60,6 +61,8 @@ class KeyIndex(Generic[K]):
         self._seed = int.from_bytes(digest.digest(), "little")
         self._recent: dict[K, int] = {}
         self._recent_since_ms = 0
+        # When the oldest key in a dictionary came, at the earliest.
+        self.held_since_ms = 0
         # Replaced as a whole, never changed: the thread behind does so while others read. What it
         # moves stands in both for a moment, so `_frozen` is read first.
         self._frozen: tuple[_Frozen[K], ...] = ()
@@ -81,27 +84,31 @@ class KeyIndex(Generic[K]):
         recent = len(self._recent) + sum(len(part.keys) for part in frozen)
         return recent, sum(len(segment) for segment in self.segments)
 
-    def screen(self, keys: Sequence[K]) -> bool:
-        """Return False if surely none of the keys is stored and none comes twice."""
+    def suspects(self, keys: Sequence[K]) -> set[K]:
+        """Return those of the keys that may be stored, or that come twice; usually none."""
         distinct = set(keys)
-        if len(distinct) < len(keys) or not self._recent.keys().isdisjoint(distinct):
-            return True
+        found: set[K] = set()
+        if len(distinct) < len(keys):
+            found |= {key for key, times in Counter(keys).items() if times > 1}
         held: list[dict[K, int]] = [part.keys for part in self._frozen]
-        if any(not part.keys().isdisjoint(distinct) for part in held):
-            return True
+        for part in (self._recent, *held):
+            if not part.keys().isdisjoint(distinct):
+                found |= part.keys() & distinct
         segments = self.segments
-        if not segments:
-            return False
-        screened = Screened.of(self._digests(keys))
-        return any(segment.holds_any(screened) for segment in segments)
+        if segments:
+            screened = Screened.of(self._digests(keys))
+            for segment in segments:
+                found |= {keys[position] for position in segment.may_hold(screened)}
+        return found
 
-    def find(self, key: K, matches: Callable[[int], bool]) -> int | None:
-        """Return the sequence stored for `key`, if `matches` confirms it."""
+    def find(self, key: K, matches: Callable[[int], bool], *, since_ms: int) -> int | None:
+        """Return the sequence stored for `key`, if it is fresh or `matches` confirms it."""
         held: list[dict[K, int]] = [part.keys for part in self._frozen]
         for keys in (self._recent, *reversed(held)):
             sequence = keys.get(key)
             if sequence is not None:
-                return sequence if matches(sequence) else None
+                is_fresh = self.held_since_ms >= since_ms
+                return sequence if is_fresh or matches(sequence) else None
         segments = self.segments
         if segments:
             digest = self._digest(key)
@@ -143,6 +150,8 @@ class KeyIndex(Generic[K]):
         if until == self._frozen_until:
             return
         frozen = _Frozen(self._recent, self._frozen_until, until)
+        if not self._frozen:
+            self.held_since_ms = self._recent_since_ms
         self._frozen = (*self._frozen, frozen)
         self._recent = {}
         self._recent_since_ms = now_ms
@@ -276,6 +285,10 @@ def _load(folder: Path) -> list[Segment]:
     return kept
 
 
+def _as_it_is(key: bytes) -> bytes:
+    return key
+
+
 class KeyIndexes:
     """The indexes of one installation: identifiers and Idempotency-Keys, by mode.
 
@@ -297,7 +310,7 @@ class KeyIndexes:
         }
         self.request_keys = {
             livemode: KeyIndex(
-                folder / f"requests-{mode}", bytes, secret=secret, recent_max=RECENT_MAX
+                folder / f"requests-{mode}", _as_it_is, secret=secret, recent_max=RECENT_MAX
             )
             for livemode, mode in _MODES
         }
@@ -316,6 +329,11 @@ class KeyIndexes:
         """How many keys are held in dictionaries, and how many in segments."""
         counts = [index.keys for index in self._all]
         return sum(recent for recent, _ in counts), sum(sealed for _, sealed in counts)
+
+    def hold_since(self, received_at_ms: int) -> None:
+        """Say when the oldest key in a dictionary came, after a start."""
+        for index in self._all:
+            index.held_since_ms = received_at_ms
 
     def require_since(self, *, identifiers: int, request_keys: int) -> None:
         """Forget indexes that lack keys from these sequences on: they are read from the log."""

@@ -92,7 +92,7 @@ def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) 
         elif isinstance(entry, Cancellation):
             state.cancelled.add(entry.cancelled_sequence)
     state.sequence = start
-    _replay(store, recovered)
+    _replay(store, recovered, now_ms=now_ms)
     recovered.replayed = state.sequence - start
     for livemode, customer in state.deleted_customers:
         state.shut_out(customer, livemode=livemode)
@@ -154,7 +154,7 @@ def _place(name: str) -> tuple[str, int]:
     return head, int(number) if number.isdigit() else 0
 
 
-def _replay(store: Store, recovered: Recovered) -> None:
+def _replay(store: Store, recovered: Recovered, *, now_ms: int) -> None:
     """Take the rest of the log in."""
     state = recovered.state
 
@@ -164,10 +164,12 @@ def _replay(store: Store, recovered: Recovered) -> None:
         return event
 
     last = store.last_sequence()
+    first_ms = now_ms
     values: Values = {}
     group = Group(state, lookup, now_ms=0)
     told = state.sequence
     for entry in store.read_log(state.sequence):
+        first_ms = min(first_ms, entry.received_at_ms)
         if isinstance(entry, EventRun):
             replay_run(group, entry, values)
         else:
@@ -179,6 +181,7 @@ def _replay(store: Store, recovered: Recovered) -> None:
             recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
             group = Group(state, lookup, now_ms=0)
     recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
+    recovered.indexes.hold_since(first_ms)
 
 
 def _is_on_record(store: Store, trigger: Trigger) -> bool:

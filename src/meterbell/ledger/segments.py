@@ -153,19 +153,20 @@ class Segment:
     def __len__(self) -> int:
         return len(self.high)
 
-    def holds_any(self, keys: Screened) -> bool:
-        """Return whether one of the keys may be here; hardly ever wrongly so."""
+    def may_hold(self, keys: Screened) -> list[int]:
+        """Return the positions of the keys that may be here; hardly ever one that is not."""
         words = self.words[_word_of(keys.high, len(self.words))]
         passing = np.flatnonzero((words & keys.bits) == keys.bits)
         if len(passing) == 0:
-            return False
+            return []
         high = keys.high[passing].astype(np.uint32)
         starts = np.searchsorted(self.high, high)
         starts[starts == len(self.high)] = 0
-        return any(
-            self._candidates(int(keys.high[index]), int(keys.low[index]))
-            for index in passing[self.high[starts] == high]
-        )
+        return [
+            int(position)
+            for position in passing[self.high[starts] == high]
+            if self._candidates(int(keys.high[position]), int(keys.low[position]))
+        ]
 
     def find(self, digest: int) -> list[int]:
         """Return the sequences at which keys with this digest stand, latest first."""
