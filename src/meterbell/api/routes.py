@@ -129,6 +129,8 @@ class _Api:
         if path in ("/healthz", "/readyz"):
             return self._health(path)
         operation, ids = self._find(method, path)
+        if operation.is_ingest:
+            self._services.committer.require_room()
         principal = self._authenticator.authenticate(headers.get(b"authorization"))
         principal.require(method, is_ingest=operation.is_ingest)
         raw = scope["query_string"]
@@ -137,7 +139,9 @@ class _Api:
             require_form(headers, body)
             raw = b"&".join(part for part in (raw, body) if part)
         form = parse_form(raw)
-        params = read_params(operation.declared, form)
+        params = meter_events.usual_params(form) if operation is meter_events.CREATE else None
+        if params is None:
+            params = read_params(operation.declared, form)
         key = idempotency.read_key(headers.get(b"idempotency-key")) if method == "POST" else None
         if operation is meter_events.CREATE:
             read_expand(operation, params.pop("expand", []))

@@ -6,10 +6,14 @@ from meterbell.api.call import Call, Operation
 from meterbell.api.params import Choice, Integer, Object, Param, Text, Texts
 from meterbell.engine.model import UsageRequest
 from meterbell.ledger.transaction import Transaction
+from meterbell.wire.form import Form
 from meterbell.wire.objects import render_adjustment
 
 _IDENTIFIER_MAX = 100
 _NAME_MAX = 100
+_PAYLOAD_KEYS_MAX = 50
+_PAYLOAD_VALUE_MAX = 500
+_TIMESTAMP_DIGITS = 12
 
 CREATE_PARAMS: dict[str, Param] = {
     "event_name": Text(
@@ -17,9 +21,9 @@ CREATE_PARAMS: dict[str, Param] = {
     ),
     "payload": Texts(
         required=True,
-        keys_max=50,
-        key_length_max=100,
-        value_length_max=500,
+        keys_max=_PAYLOAD_KEYS_MAX,
+        key_length_max=_NAME_MAX,
+        value_length_max=_PAYLOAD_VALUE_MAX,
         description="Holds the customer and the value under the meter's keys; more is kept.",
     ),
     "identifier": Text(
@@ -38,6 +42,41 @@ CREATE = Operation(
     params=CREATE_PARAMS,
     is_ingest=True,
 )
+
+
+def usual_params(form: Form) -> dict[str, Any] | None:
+    """Return the parameters of a request that is beyond doubt; None leaves it to `read_params`.
+
+    Nearly all requests are, and reading them by their declarations takes five times as long.
+    """
+    name, payload = form.get("event_name"), form.get("payload")
+    identifier, timestamp = form.get("identifier"), form.get("timestamp")
+    known = 2 + (identifier is not None) + (timestamp is not None)
+    if (
+        len(form) != known
+        or not _is_plain_name(name)
+        or not isinstance(payload, dict)
+        or len(payload) > _PAYLOAD_KEYS_MAX
+        or not (identifier is None or _is_plain_name(identifier))
+    ):
+        return None
+    for key, value in payload.items():
+        if not isinstance(value, str) or not 0 < len(value) <= _PAYLOAD_VALUE_MAX:
+            return None
+        if len(key) > _NAME_MAX or key.isdecimal():
+            return None
+    params: dict[str, Any] = {"event_name": name, "payload": payload, "identifier": identifier}
+    if timestamp is not None:
+        if not (isinstance(timestamp, str) and timestamp.isascii() and timestamp.isdecimal()):
+            return None
+        if len(timestamp) > _TIMESTAMP_DIGITS:
+            return None
+        params["timestamp"] = int(timestamp)
+    return params
+
+
+def _is_plain_name(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= _NAME_MAX and text.isprintable()
 
 
 def usage_request(
