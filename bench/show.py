@@ -44,7 +44,7 @@ def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     """Print a table; all but its first column are numbers."""
     found = Table(title=title, title_justify="left")
     for number, heading in enumerate(headings):
-        found.add_column(heading, justify="right" if number else "left", overflow="fold")
+        found.add_column(heading, justify="right" if number else "left", no_wrap=not number)
     for row in rows:
         found.add_row(*row)
     console.print(found)
