@@ -35,7 +35,7 @@ _HELP = {
     "start_events": "events in the log at the timed starts",
     "start_customers": "customers at the timed starts",
     "overload_connections": "connections that offer three times the capacity",
-    "overload_queue": "the server's --queue-max under overload",
+    "overload_queue": "the server's --queue-max under overload; 0 for its default",
     "module": "what to run in place of meterbell, to try the benchmark itself",
 }
 
