@@ -1,5 +1,6 @@
 """The terminal: tables and progress."""
 
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -7,7 +8,8 @@ from rich import progress
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
+_WIDTH = 120
+console = Console(width=None if sys.stdout.isatty() else _WIDTH)
 
 
 class Progress:
