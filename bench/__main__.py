@@ -20,7 +20,7 @@ from bench.parts import PARTS
 from bench.plots import draw
 from bench.servers import NoStreamError
 from bench.show import say, table
-from bench.verify import MismatchError
+from bench.verify import MismatchError, Verified
 
 _HELP = {
     "rounds": "medians are taken over so many rounds",
@@ -35,7 +35,7 @@ _HELP = {
     "start_events": "events in the log at the timed starts",
     "start_customers": "customers at the timed starts",
     "overload_connections": "connections that offer three times the capacity",
-    "overload_queue": "the server's --queue-max under overload",
+    "overload_queue": "the server's --queue-max under overload; 0 for its default",
     "module": "what to run in place of meterbell, to try the benchmark itself",
 }
 
@@ -81,14 +81,21 @@ def _run(name: str, options: Options, parent: str | None, output: Path) -> bool:
         table(found.title, found.headings, found.rows)
     for note in outcome.notes:
         say(f"[yellow]note[/]: {note}")
-    for verified in outcome.verified:
-        say(
-            f"verified: {verified.events:,} events once each, {verified.totals:,} totals exact "
-            f"({verified.summaries:,} through the API too), {verified.triggers:,} triggers once"
-        )
+    if outcome.verified:
+        say(_recounted(outcome.verified))
     _write(outcome, options, machine, output)
     say(f"{time.monotonic() - begun:.0f} s")
     return True
+
+
+def _recounted(verified: list[Verified]) -> str:
+    events, totals, summaries, triggers = (
+        sum(getattr(server, field) for server in verified) for field in Verified.__struct_fields__
+    )
+    return (
+        f"recounted on {len(verified)} servers: {events:,} events once each, {totals:,} totals "
+        f"exact ({summaries:,} read through the API too), {triggers:,} triggers once"
+    )
 
 
 def _write(outcome: Outcome, options: Options, machine: dict[str, object], output: Path) -> None:

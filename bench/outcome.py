@@ -28,7 +28,6 @@ class Chart(Struct, kw_only=True):
 
     Attributes:
         name: End of its file's name; empty for a part's only chart.
-        limit: A horizontal line, such as a figure to stay under.
     """
 
     kind: Literal["bars", "lines"]
@@ -39,7 +38,6 @@ class Chart(Struct, kw_only=True):
     name: str = ""
     log_x: bool = False
     log_y: bool = False
-    limit: float | None = None
 
 
 class Outcome(Struct, kw_only=True):

@@ -12,6 +12,7 @@ from bench.outcome import Chart
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _MARKERS = ["o", "s", "^", "D", "v", "P"]
 _SIZE = (8, 4.5)
+_WHOLE = 100
 
 
 def draw(chart: Chart, path: Path) -> None:
@@ -24,32 +25,27 @@ def draw(chart: Chart, path: Path) -> None:
         _bars(axes, chart)
     else:
         _lines(axes, chart)
-    if chart.limit is not None:
-        axes.axhline(chart.limit, color="black", linestyle="--", linewidth=1)
     axes.set_title(chart.title)
-    axes.set_xlabel(chart.x_label)
-    axes.set_ylabel(chart.y_label)
-    if not chart.log_y:
-        axes.set_ylim(bottom=0)
     if len(chart.series) > 1:
         axes.legend()
     figure.savefig(path, metadata={"Date": None})
 
 
 def _bars(axes: Axes, chart: Chart) -> None:
+    """Draw bars that lie, so that there is room for their names; the length is the figure."""
     series = chart.series[0]
-    found = axes.bar(
+    found = axes.barh(
         [str(x) for x in series.x],
         series.y,
         color=[_COLOURS[number % len(_COLOURS)] for number in range(len(series.x))],
-        width=0.6,
+        height=0.6,
     )
-    axes.bar_label(found, labels=[f"{y:,.0f}" if y >= 100 else f"{y:.2f}" for y in series.y])  # noqa: PLR2004 - rounding
-    axes.tick_params(axis="x", labelsize="small")
-    for label in axes.get_xticklabels():
-        label.set_wrap(True)
-    if chart.log_y:
-        axes.set_yscale("log")
+    labels = [f"{y:,.0f}" if y >= _WHOLE else f"{y:.2f}" for y in series.y]
+    axes.bar_label(found, labels=labels, padding=3)
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.set_xlabel(chart.y_label)
+    axes.set_ylabel(chart.x_label)
 
 
 def _lines(axes: Axes, chart: Chart) -> None:
@@ -66,4 +62,8 @@ def _lines(axes: Axes, chart: Chart) -> None:
         axes.set_xscale("log")
     if chart.log_y:
         axes.set_yscale("log")
+    if not chart.log_y:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel(chart.x_label)
+    axes.set_ylabel(chart.y_label)
     axes.grid(visible=True, alpha=0.3)

@@ -1,5 +1,6 @@
 """The terminal: tables and progress."""
 
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -7,7 +8,8 @@ from rich import progress
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
+_WIDTH = 120
+console = Console(width=None if sys.stdout.isatty() else _WIDTH)
 
 
 class Progress:
@@ -44,7 +46,7 @@ def table(title: str, headings: list[str], rows: list[list[str]]) -> None:
     """Print a table; all but its first column are numbers."""
     found = Table(title=title, title_justify="left")
     for number, heading in enumerate(headings):
-        found.add_column(heading, justify="right" if number else "left", overflow="fold")
+        found.add_column(heading, justify="right" if number else "left", no_wrap=not number)
     for row in rows:
         found.add_row(*row)
     console.print(found)

@@ -6,7 +6,6 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
@@ -24,9 +23,9 @@ from bench.baselines.usage import (
 
 _POOL = 16
 _SCHEMA = """
-CREATE TABLE usage_event (identifier text PRIMARY KEY, meter text, customer text, value numeric,
+CREATE TABLE usage_event (identifier text PRIMARY KEY, meter text, customer text, value bigint,
     received timestamptz DEFAULT now());
-CREATE TABLE counter (meter text, customer text, total numeric, PRIMARY KEY (meter, customer));
+CREATE TABLE counter (meter text, customer text, total bigint, PRIMARY KEY (meter, customer));
 CREATE TABLE fired (meter text, customer text, gte bigint, PRIMARY KEY (meter, customer, gte));
 """
 _ADD_EVENT = (
@@ -64,7 +63,7 @@ async def _count(
     meter: str,
     customer: str,
     identifier: str,
-    value: Decimal,
+    value: int,
 ) -> None:
     async with connection.transaction():
         added = await connection.fetchval(_ADD_EVENT, identifier, meter, customer, value)

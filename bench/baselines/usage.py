@@ -1,7 +1,6 @@
 """The requests of the two baselines that a user would write by hand, as FastAPI declares them."""
 
 from bisect import bisect_right
-from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Form
@@ -12,14 +11,14 @@ from bench.world import World
 EventName = Annotated[str, Form()]
 Identifier = Annotated[str, Form()]
 CustomerField = Annotated[str, Form(alias="payload[stripe_customer_id]")]
-ValueField = Annotated[Decimal, Form(alias="payload[value]")]
+ValueField = Annotated[int, Form(alias="payload[value]")]
 
 
 class Payload(BaseModel):
     """Whose usage, and how much."""
 
     stripe_customer_id: str
-    value: Decimal
+    value: int
 
 
 class Event(BaseModel):
@@ -39,6 +38,6 @@ class Batch(BaseModel):
 THRESHOLDS = World().thresholds()
 
 
-def crossed(before: Decimal, after: Decimal) -> list[int]:
+def crossed(before: int, after: int) -> list[int]:
     """Return the thresholds that usage has just passed; alerts are the same on each meter."""
     return THRESHOLDS[bisect_right(THRESHOLDS, before) : bisect_right(THRESHOLDS, after)]

@@ -34,7 +34,7 @@ def alerts(context: Context) -> Outcome:
             with context.meterbell(world, name="alerts") as server:
                 if count > 1:
                     _add_alerts(server, count)
-                found[str(count)] = _measure(context, server, outcome, fill=False)
+                found[str(count)] = _measure(context, server, outcome)
         outcome.rounds.append(found)
     return _conclude(outcome, "alerts", "alerts")
 
@@ -49,7 +49,7 @@ def customers(context: Context) -> Outcome:
         for count in counts:
             world = World(customers=count, meters=1, alerts=25, first_gte=_OUT_OF_REACH)
             with context.meterbell(world, name="customers") as server:
-                found[str(count)] = _measure(context, server, outcome, fill=True)
+                found[str(count)] = _measure(context, server, outcome)
         outcome.rounds.append(found)
     return _conclude(outcome, "customers", "customers, equally likely")
 
@@ -92,12 +92,10 @@ def _add_alerts(server: Meterbell, count: int) -> None:
     )
 
 
-def _measure(
-    context: Context, server: Meterbell, outcome: Outcome, *, fill: bool
-) -> dict[str, Any]:
+def _measure(context: Context, server: Meterbell, outcome: Outcome) -> dict[str, Any]:
     """Measure the server's CPU time for an event, once its counters exist."""
     results: list[Result] = []
-    wanted = _FILL_TIMES * server.world.customers if fill else 0
+    wanted = _FILL_TIMES * server.world.customers
     done = 0
     while done < wanted and len(results) < _FILL_RUNS_MAX:
         results.append(_load(context, server))

@@ -65,7 +65,6 @@ def start(context: Context) -> Outcome:
                     y=[outcome.figures["checkpoint_seconds"], outcome.figures["replay_seconds"]],
                 )
             ],
-            log_y=True,
         )
     )
     return outcome

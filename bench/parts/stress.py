@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import to_builtins
 
 from bench.context import CONNECTIONS, Context, best_kind, events_in, median
-from bench.load.orders import Kind
+from bench.load.orders import Kind, Measured
 from bench.load.tally import Floats, Tally
 from bench.load.traffic import customer_id
 from bench.outcome import Chart, Outcome, Series, Table
@@ -89,12 +89,16 @@ def overload(context: Context) -> Outcome:
     outcome = Outcome(name="overload", figures={}, tables=[])
     curves: list[Series] = []
     for _ in range(options.rounds):
-        arguments = ("--queue-max", str(options.overload_queue))
-        with context.meterbell(
-            World(customers=options.customers), name="overload", arguments=arguments
-        ) as server:
-            results, found, curves = _overload_round(context, server)
-            outcome.verified.append(server.stop_and_verify(results))
+        world = World(customers=options.customers)
+        # With a short queue the closed loop would be refused as well.
+        with context.meterbell(world, name="capacity") as server:
+            most = context.load(server, seconds=_CAPACITY_SECONDS)
+            outcome.verified.append(server.stop_and_verify([most]))
+        queue = options.overload_queue
+        arguments = ("--queue-max", str(queue)) if queue else ()
+        with context.meterbell(world, name="overload", arguments=arguments) as server:
+            run, found, curves = _overload_round(context, server, most.measured)
+            outcome.verified.append(server.stop_and_verify([run]))
         outcome.rounds.append(found)
     keys = list(outcome.rounds[0])
     outcome.figures = {key: median([found[key] for found in outcome.rounds]) for key in keys}
@@ -115,12 +119,11 @@ def overload(context: Context) -> Outcome:
 
 
 def _overload_round(
-    context: Context, server: Meterbell
-) -> tuple[list[Result], dict[str, float], list[Series]]:
-    """Measure capacity; then a normal load, too much, and the normal load again, in one run."""
+    context: Context, server: Meterbell, most: Measured
+) -> tuple[Result, dict[str, float], list[Series]]:
+    """Send a normal load, then too much, then the normal load again, in one run."""
     kind = best_kind(server)
-    most = context.load(server, kind=kind, seconds=_CAPACITY_SECONDS)
-    capacity, seconds = most.measured.rate, context.options.seconds / 3
+    capacity, seconds = most.rate, context.options.seconds / 3
     normal_rate, offered_rate = capacity * _NORMAL, capacity * _OVERLOAD
     run = context.load(
         server,
@@ -137,12 +140,12 @@ def _overload_round(
     before, under, after = (_Phase(tally, due, n * seconds, (n + 1) * seconds) for n in range(3))
     events = events_in(kind) / seconds
     found = {
-        "capacity_events_per_second": most.measured.event_rate,
+        "capacity_events_per_second": most.event_rate,
         "offered_events_per_second": offered_rate * events_in(kind),
         "accepted_events_per_second": len(under.accepted) * events,
         "answered_429_per_second": len(under.refused) * events,
         "unsent_requests": float(run.measured.unsent),
-        "at_capacity_p99_ms": most.measured.p99,
+        "at_capacity_p99_ms": most.p99,
         "normal_p50_ms": before.quantile(0.5),
         "normal_p99_ms": before.quantile(0.99),
         "accepted_p50_ms": under.quantile(0.5),
@@ -159,7 +162,7 @@ def _overload_round(
     ):
         at, p99 = phase.slices()
         curves.append(Series(name=name, x=at, y=p99))
-    return [most, run], found, curves
+    return run, found, curves
 
 
 class _Phase:

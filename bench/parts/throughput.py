@@ -135,7 +135,6 @@ def _conclude(outcome: Outcome, title: str) -> Outcome:
             x_label="server",
             y_label="acknowledged events a second",
             series=[series],
-            log_y=True,
         )
     )
     return outcome
