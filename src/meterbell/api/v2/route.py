@@ -41,6 +41,10 @@ class Replayable:
 NOT_KEYED = Keyed()
 
 
+Record = Callable[[Call, Any, Keyed], Awaitable[Replayable]]
+"""What reports usage, or otherwise does its work on the event loop."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """A route of the v2 API. It has one of `read`, `write` and `record`.
@@ -71,7 +75,7 @@ class Route:
     query: Mapping[str, Param] = field(default_factory=dict)
     read: Callable[[Call], dict[str, Any]] | None = None
     write: Callable[[Call, Any, Transaction], dict[str, Any]] | None = None
-    record: Callable[[Call, Any, Keyed], Awaitable[Replayable]] | None = None
+    record: Record | None = None
     is_ingest: bool = False
     takes_session: bool = False
     key_count: Callable[[Any], int] | None = None

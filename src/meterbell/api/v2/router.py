@@ -20,7 +20,7 @@ from meterbell.api.http import Answer, ClientGoneError, Headers, read_body
 from meterbell.api.params import read_params
 from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
 from meterbell.api.v2.bodies import decode_body, require_json
-from meterbell.api.v2.route import NOT_KEYED, Keyed, Route
+from meterbell.api.v2.route import NOT_KEYED, Keyed, Record, Replayable, Route
 from meterbell.api.v2.sessions import authenticate_session
 from meterbell.errors import MeterbellError, MethodNotAllowedError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
@@ -38,6 +38,7 @@ ROUTES: list[Route] = [
 ]
 
 _REPLAYED = (b"idempotent-replayed", b"true")
+_STREAMED_MAX = 20_000
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 logger = structlog.get_logger(__name__)
@@ -50,6 +51,7 @@ class V2Api:
         self._services = services
         self._authenticator = authenticator
         self._in_flight = idempotency.InFlight()
+        self._streamed = idempotency.Recent(_STREAMED_MAX)
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
 
     async def answer(
@@ -102,7 +104,7 @@ class V2Api:
         body = decode_body(raw, route.body, key_count=route.key_count)
         keyed = _keyed(call, route, raw, params)
         if route.record is not None:
-            done = await route.record(call, body, keyed)
+            done = await self._record(call, route, route.record, body, keyed)
             return Answer(
                 HTTPStatus.OK, encode_json(done.body), (_REPLAYED,) if done.replayed else ()
             )
@@ -132,6 +134,32 @@ class V2Api:
             f"Unrecognized request URL ({shown}). The routes that there are stand at /docs.",
             code="url_not_found",
         )
+
+    async def _record(
+        self,
+        call: Call,
+        route: Route,
+        record: Record,
+        body: Any,  # noqa: ANN401
+        keyed: Keyed,
+    ) -> Replayable:
+        """Report usage.
+
+        A stream request that is sent again is known for a while, so that identifiers that repeat
+        with it are not reported. What makes usage count once is the ledger's business in any case.
+        """
+        key = call.cause.idempotency_key
+        if key is None or not route.takes_session:
+            return await record(call, body, keyed)
+        if (call.livemode, keyed) in self._streamed:
+            return Replayable({}, replayed=True)
+        self._in_flight.enter(key, livemode=call.livemode)
+        try:
+            done = await record(call, body, keyed)
+        finally:
+            self._in_flight.leave(key, livemode=call.livemode)
+        self._streamed.add((call.livemode, keyed))
+        return done
 
     async def _write(self, call: Call, route: Route, body: Any, keyed: Keyed) -> Answer:  # noqa: ANN401
         """Run a change in commit order; a success is not repeated for the same Idempotency-Key."""
