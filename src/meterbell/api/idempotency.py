@@ -6,7 +6,7 @@ Usage is different: its key stands in the log beside the event, see `engine.deci
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import msgspec
 
@@ -79,6 +79,24 @@ class InFlight:
     def leave(self, key: str, *, livemode: bool) -> None:
         """Note that the request has ended."""
         self._keys.discard((livemode, key))
+
+
+class Recent:
+    """What was done lately, in memory: the oldest makes room for the newest."""
+
+    def __init__(self, limit: int) -> None:
+        """Remember at most `limit` things."""
+        self._limit = limit
+        self._done: dict[Hashable, None] = {}
+
+    def __contains__(self, thing: Hashable) -> bool:
+        return thing in self._done
+
+    def add(self, thing: Hashable) -> None:
+        """Remember that this was done."""
+        if len(self._done) >= self._limit:
+            del self._done[next(iter(self._done))]
+        self._done[thing] = None
 
 
 def answer_once(

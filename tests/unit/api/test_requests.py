@@ -109,6 +109,9 @@ class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
+    def require_room(self) -> None:
+        """Take everything in, to fail later."""
+
     async def record(self, _request: object) -> object:
         raise self._error
 

@@ -103,7 +103,8 @@ def _explained(message: str, body: bytes, into: type[msgspec.Struct]) -> Invalid
         path = path.removesuffix(_ANY_KEY)
         path = _join(path, _wrong_key(body, path))
     name = path or "the body"
-    wanted = (what[:1].lower() + what[1:]).replace("`", "")
+    wanted = (what[:1].lower() + what[1:]).replace("`str", "`string").replace("`", "")
+    wanted = wanted.replace("of length <=", "of length at most")
     at = f"a key of {name}" if is_key else name
     if what.startswith("Invalid enum value"):
         return InvalidParamError(

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -20,8 +20,9 @@ from meterbell.api.http import Answer, ClientGoneError, Headers, read_body
 from meterbell.api.params import read_params
 from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
 from meterbell.api.v2.bodies import decode_body, require_json
-from meterbell.api.v2.route import NOT_KEYED, Keyed, Route
+from meterbell.api.v2.route import NOT_KEYED, Keyed, Replayable, Route
 from meterbell.api.v2.sessions import SessionAuthenticator
+from meterbell.engine.stream import StreamBatch
 from meterbell.errors import MeterbellError, MethodNotAllowedError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
@@ -39,6 +40,7 @@ ROUTES: list[Route] = [
 
 _NOTHING = Answer(HTTPStatus.OK, b"{}")
 _REPLAYED = (b"idempotent-replayed", b"true")
+_STREAMED_MAX = 20_000
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 logger = structlog.get_logger(__name__)
@@ -52,6 +54,7 @@ class V2Api:
         self._authenticator = authenticator
         self._sessions = SessionAuthenticator(services, authenticator)
         self._in_flight = idempotency.InFlight()
+        self._streamed = idempotency.Recent(_STREAMED_MAX)
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
 
     async def answer(
@@ -89,9 +92,7 @@ class V2Api:
         if path == stream.PATH and not scope["query_string"]:
             batch = stream.usual_batch(raw, livemode=principal.livemode, settings=settings)
             if batch is not None:
-                idempotency.read_key(headers.get(b"idempotency-key"))
-                await self._services.committer.record_stream(batch)
-                return _NOTHING
+                return await self._stream(batch, raw, headers)
         params = read_params(route.query, parse_form(scope["query_string"]))
         key = None
         if method != "GET":
@@ -111,7 +112,11 @@ class V2Api:
         body = decode_body(raw, route.body, key_count=route.key_count)
         keyed = _keyed(call, route, raw, params)
         if route.record is not None:
-            done = await route.record(call, body, keyed)
+            record = partial(route.record, call, body, keyed)
+            if route.takes_session and key is not None:
+                done = await self._streamed_once(call.livemode, key, keyed, record)
+            else:
+                done = await record()
             return Answer(
                 HTTPStatus.OK, encode_json(done.body), (_REPLAYED,) if done.replayed else ()
             )
@@ -141,6 +146,44 @@ class V2Api:
             f"Unrecognized request URL ({shown}). The routes that there are stand at /docs.",
             code="url_not_found",
         )
+
+    async def _stream(self, batch: StreamBatch, raw: bytes, headers: Headers) -> Answer:
+        """Report usage of the usual shape."""
+        key = idempotency.read_key(headers.get(b"idempotency-key"))
+        record = partial(self._services.committer.record_stream, batch)
+        if key is None:
+            await record()
+            return _NOTHING
+
+        async def replayable() -> Replayable:
+            await record()
+            return Replayable({})
+
+        keyed = Keyed(idempotency.digest_key(key), _digest(raw))
+        done = await self._streamed_once(batch.livemode, key, keyed, replayable)
+        return Answer(HTTPStatus.OK, b"{}", (_REPLAYED,)) if done.replayed else _NOTHING
+
+    async def _streamed_once(
+        self,
+        livemode: bool,  # noqa: FBT001
+        key: str,
+        keyed: Keyed,
+        record: Callable[[], Awaitable[Replayable]],
+    ) -> Replayable:
+        """Report usage of a stream.
+
+        A request that is sent again is known for a while, so that identifiers that repeat with it
+        are not reported. What makes usage count once is the ledger's business in any case.
+        """
+        if (livemode, keyed) in self._streamed:
+            return Replayable({}, replayed=True)
+        self._in_flight.enter(key, livemode=livemode)
+        try:
+            done = await record()
+        finally:
+            self._in_flight.leave(key, livemode=livemode)
+        self._streamed.add((livemode, keyed))
+        return done
 
     async def _write(self, call: Call, route: Route, body: Any, keyed: Keyed) -> Answer:  # noqa: ANN401
         """Run a change in commit order; a success is not repeated for the same Idempotency-Key."""
@@ -185,8 +228,11 @@ def _keyed(call: Call, route: Route, raw: bytes, params: Mapping[str, Any]) -> K
     if not route.takes_session:
         # Whatever the order of its keys; on the stream that would take longer than all the rest.
         content = _sorted((route.method, call.url, msgspec.json.decode(raw or b"{}"), params))
-    digest = hashlib.blake2b(content, digest_size=8).digest()
-    return Keyed(idempotency.digest_key(key), digest)
+    return Keyed(idempotency.digest_key(key), _digest(content))
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=8).digest()
 
 
 def _error_answer(error: Exception) -> Answer:

@@ -1,77 +1,24 @@
-"""Reporting usage over v2: single events, sessions, the stream, adjustments."""
+"""Reporting usage over v2: single events, the stream, adjustments."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meterbell.api.idempotency import Recent
+from meterbell.api.routes import create_api
 from meterbell.api.v2.bodies import decode_body
-from meterbell.api.v2.sessions import META_KEY, Claims, read_token, sign
 from meterbell.api.v2.stream import ROUTES, StreamBody, body_bytes_max
 from meterbell.errors import InvalidParamError
-from meterbell.ledger.reports import WINDOW_SECONDS, Reporter
-from meterbell.records import ApiKey, ErrorWindow
+from meterbell.ledger.reports import WINDOW_SECONDS
 from meterbell.settings import Settings
-from meterbell.store import tables
 from meterbell.wire.form import BODY_BYTES_MAX
 from meterbell.wire.instants import format_instant
 from tests.builders import NOW
-from tests.unit.api.running import LIVE_KEY, TEST_KEY, Api, Reply, running_api, usage
-
-KEY = {"Idempotency-Key": "key-1"}
-SESSION_SECONDS = 15 * 60
-
-
-@pytest.fixture
-async def metered(api: Api) -> Api:
-    """An API with the customer `cus_a` and the meter `requests`."""
-    await api.customer()
-    await api.meter()
-    return api
-
-
-async def use(api: Api, value: str = "1", *, headers: dict[str, str] | None = None) -> Reply:
-    return await api.json("/v2/billing/meter_events", usage(value), headers=headers)
-
-
-async def token(api: Api, *, key: str = TEST_KEY) -> str:
-    reply = await api.json("/v2/billing/meter_event_session", key=key)
-    assert reply.status == 200, reply.raw
-    return str(reply.body["authentication_token"])
-
-
-async def stream(
-    api: Api, bearer: str, events: list[Any], *, headers: dict[str, str] | None = None
-) -> Reply:
-    return await api.json(
-        "/v2/billing/meter_event_stream", {"events": events}, key=bearer, headers=headers
-    )
-
-
-async def total(api: Api) -> float:
-    meters = (await api.got("/v1/billing/meters"))["data"]
-    rows = await api.got(
-        f"/v1/billing/meters/{meters[0]['id']}/event_summaries",
-        {"customer": "cus_a", "start_time": 0, "end_time": 4070908800},
-    )
-    return float(rows["data"][0]["aggregated_value"])
-
-
-def errors(api: Api) -> list[ErrorWindow]:
-    return api.services.store.reader.find(ErrorWindow)
-
-
-async def report(api: Api) -> list[Any]:
-    """Let the window end, report it, and return the thin events, oldest first."""
-    api.clock.advance(seconds=WINDOW_SECONDS)
-    services = api.services
-    reporter = Reporter(
-        store=services.store, execute=services.committer.execute, clock=services.clock
-    )
-    await reporter.report()
-    data: list[Any] = (await api.got("/v2/core/events", {"limit": 100}))["data"]
-    return data[::-1]
+from tests.unit.api.running import TEST_KEY, Api, running_api, usage
+from tests.unit.api.v2.streaming import KEY, errors, report, stream, token, total, use
 
 
 async def test_the_answer_has_times_as_text(metered: Api) -> None:
@@ -138,96 +85,6 @@ async def test_a_cancellation_is_done_once_for_its_key(metered: Api) -> None:
     assert again.raw == first.raw
     assert again.headers["original-request"] == first.headers["request-id"]
     assert other.error["code"] == "invalid_cancel_configuration"
-
-
-async def test_a_session_lasts_fifteen_minutes(metered: Api) -> None:
-    bearer = await token(metered)
-
-    metered.clock.advance(seconds=SESSION_SECONDS - 1)
-    before = await stream(metered, bearer, [usage()])
-    metered.clock.advance(seconds=1)
-    after = await stream(metered, bearer, [usage()])
-
-    assert (before.status, before.raw) == (200, b"{}")
-    assert (after.status, after.error["type"]) == (401, "temporary_session_expired")
-    assert after.error["code"] == "billing_meter_event_session_expired"
-    assert after.error["doc_url"].startswith("https://")
-
-
-async def test_a_session_ends_with_its_key(metered: Api) -> None:
-    await metered.add_key("sk_test_short_lived")
-    bearer = await token(metered, key="sk_test_short_lived")
-    assert (await stream(metered, bearer, [usage()])).status == 200
-
-    await metered.services.committer.execute(
-        lambda transaction: transaction.objects.update(
-            ApiKey, tables.api_key.c.id == "key_sk_test_short_lived", revoked_at=NOW
-        )
-    )
-    metered.clock.advance(seconds=2)
-    reply = await stream(metered, bearer, [usage()])
-
-    assert (reply.status, reply.error["code"]) == (401, "api_key_expired")
-
-
-async def test_a_session_is_of_its_keys_mode(metered: Api) -> None:
-    bearer = await token(metered, key=LIVE_KEY)
-
-    reply = await stream(metered, bearer, [usage()])
-
-    assert reply.status == 200
-    (window,) = errors(metered)
-    assert (window.livemode, window.reason) == (True, "no_meter")
-
-
-async def test_a_key_that_only_reads_opens_no_session(metered: Api) -> None:
-    key = await metered.add_key("rk_test_reads", permission="read")
-    ingest = await metered.add_key("rk_test_reports", permission="ingest")
-
-    refused = await metered.json("/v2/billing/meter_event_session", key=key)
-
-    assert (refused.status, refused.error["code"]) == (403, "permission_denied")
-    assert (await stream(metered, await token(metered, key=ingest), [usage()])).status == 200
-
-
-@pytest.mark.parametrize(
-    ("claims", "words"),
-    [
-        (Claims(livemode=False, expires_at_ms=NOW * 2000, key_id="mk_gone"), "not known any more"),
-        (Claims(livemode=True, expires_at_ms=NOW * 2000, key_id=""), "another mode"),
-    ],
-)
-async def test_a_token_of_no_key_is_refused(metered: Api, claims: Claims, words: str) -> None:
-    own = read_token(await token(metered), secret=secret_of(metered))
-    assert own is not None
-    claims = claims._replace(key_id=claims.key_id or own.key_id)
-
-    reply = await stream(metered, sign(claims, secret=secret_of(metered)), [])
-
-    assert reply.status == 401
-    assert words in reply.error["message"]
-
-
-def secret_of(api: Api) -> str:
-    secret = api.services.store.reader.get_meta(META_KEY)
-    assert secret is not None
-    return secret
-
-
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("mes_tok_", ""), (".", ""), ("W", "w"), (".", "x."), ("mes_tok_", "mes_tok_" * 200)],
-)
-def test_a_token_that_was_changed_is_none(old: str, new: str) -> None:
-    claims = Claims(livemode=True, expires_at_ms=1, key_id="mk_1")
-    token = sign(claims, secret="s")
-
-    assert old in token
-    assert read_token(token, secret="s") == claims
-    assert read_token(token.replace(old, new), secret="s") is None
-    assert read_token(token + "0", secret="s") is None
-    assert read_token(token[:-1], secret="s") is None
-    assert read_token(token, secret="t") is None
 
 
 async def test_only_the_right_events_of_a_batch_count(metered: Api) -> None:
@@ -299,15 +156,61 @@ async def test_each_window_has_its_own_event(metered: Api) -> None:
 async def test_c2_events_without_identifier_count_once_for_a_key_and_a_body(metered: Api) -> None:
     bearer = await token(metered)
     events = [usage("2"), usage("2")]
+    assert (await stream(metered, bearer, events, headers=KEY)).status == 200
 
-    for _ in range(2):
-        assert (await stream(metered, bearer, events, headers=KEY)).status == 200
+    # As after a start, no request is remembered: identifiers do it alone.
+    fresh = Api(create_api(metered.services), metered.services, metered.clock)
+    again = await stream(fresh, bearer, events, headers=KEY)
+    assert (again.status, "idempotent-replayed" in again.headers) == (200, False)
     assert await total(metered) == 4
     # Another body under the same key is another request, so nothing of it is lost.
-    await stream(metered, bearer, [*events, usage("1")], headers=KEY)
+    await stream(fresh, bearer, [*events, usage("1")], headers=KEY)
 
     assert await total(metered) == 9
     assert errors(metered) == []
+
+
+async def test_a_stream_request_that_is_sent_again_reports_no_duplicates(metered: Api) -> None:
+    bearer = await token(metered)
+    events = [{**usage(), "identifier": "mine"}]
+    await stream(metered, bearer, events, headers=KEY)
+
+    again = await stream(metered, bearer, events, headers=KEY)
+    assert (again.raw, again.headers["idempotent-replayed"]) == (b"{}", "true")
+    assert errors(metered) == []
+    await stream(metered, bearer, events, headers={"Idempotency-Key": "key-2"})
+
+    (window,) = errors(metered)
+    assert (window.reason, window.errors) == ("duplicate_meter_event", 1)
+    assert await total(metered) == 1
+
+
+async def test_a_stream_request_that_fails_can_be_sent_again(metered: Api) -> None:
+    bearer = await token(metered)
+    refused = await stream(metered, bearer, [{**usage(), "timestamp": "noon"}], headers=KEY)
+
+    assert refused.status == 400
+    assert (await stream(metered, bearer, [usage()], headers=KEY)).status == 200
+    assert await total(metered) == 1
+
+
+async def test_c2_the_same_stream_request_twice_at_once_counts_once(metered: Api) -> None:
+    bearer = await token(metered)
+
+    replies = await asyncio.gather(
+        *(stream(metered, bearer, [usage()], headers=KEY) for _ in range(2))
+    )
+
+    assert sorted(reply.status for reply in replies) == [200, 409]
+    assert await total(metered) == 1
+
+
+def test_what_was_done_lately_is_known() -> None:
+    recent = Recent(2)
+    for number in range(3):
+        recent.add(number)
+
+    assert [number in recent for number in range(3)] == [False, True, True]
 
 
 async def test_an_empty_batch_is_fine(metered: Api) -> None:
