@@ -64,9 +64,9 @@ async def test_one_refused_event_does_not_fail_its_neighbours(tmp_path: Path) ->
 
         assert [type(outcome).__name__ for outcome in outcomes] == [
             "Recorded",
-            "InvalidParamError",
+            "UsageRefusedError",
             "DuplicateIdentifierError",
-            "InvalidParamError",
+            "UsageRefusedError",
             "Recorded",
         ]
         assert ledger.store.last_sequence() == 2
@@ -233,7 +233,7 @@ async def test_a_customer_made_by_usage_and_by_a_command_at_once_is_made_once(
             "NoneType",
             "Recorded",
             "Recorded",
-            "InvalidParamError",
+            "UsageRefusedError",
         ]
         assert not ledger.failures
         assert sorted(c.id for c in ledger.store.reader.find(Customer)) == ["cus_new", "cus_other"]
