@@ -29,12 +29,14 @@ class ScopeAlerts:
         thresholds: (threshold, creation sequence, id) of the active ones, ascending.
         changes: (sequence, id) of each one's creation or latest status change, ascending.
         revision: Sequence of the latest change.
+        lowest: The lowest active threshold.
     """
 
     alerts: dict[AlertId, Alert] = field(default_factory=dict)
     thresholds: list[tuple[int, int, AlertId]] = field(default_factory=list)
     changes: list[tuple[int, AlertId]] = field(default_factory=list)
     revision: int = 0
+    lowest: int = NEVER
 
     def put(self, alert: Alert, *, sequence: int) -> None:
         """Take in a new alert or a changed status that stands at `sequence` in commit order."""
@@ -51,6 +53,7 @@ class ScopeAlerts:
             if alert.status == "active":
                 insort(self.thresholds, entry)
         self.revision = sequence
+        self.lowest = self.thresholds[0][0] if self.thresholds else NEVER
 
     def changed_since(self, sequence: int) -> Iterator[Alert]:
         """Yield the alerts that were made or changed after `sequence`, in order of change."""

@@ -143,12 +143,19 @@ class Counter(Struct, array_like=True, gc=False):
             return Bucket(self.value, self.events, self.read_detail().newest_in_hour, self.head)
         return self.read_detail().buckets.get(hour, _NO_EVENTS)
 
+    def open_hour(self, hour: int) -> None:
+        """Make an hour the newest one; it is newer than all, and empty."""
+        if self.hour >= 0:
+            detail = self.open_detail()
+            detail.buckets[self.hour] = self.bucket(self.hour)
+            detail.newest_in_hour = None
+            self.value = self.events = self.head = 0
+        self.hour = hour
+
     def set_bucket(self, hour: int, bucket: Bucket) -> None:
         """Make `bucket` the aggregate of an hour; a newer hour than all becomes the newest."""
         if hour > self.hour:
-            if self.hour >= 0:
-                self.open_detail().buckets[self.hour] = self.bucket(self.hour)
-            self.hour = hour
+            self.open_hour(hour)
         if hour == self.hour:
             self.value, self.events, newest, self.head = bucket
             if newest is not self.read_detail().newest_in_hour:

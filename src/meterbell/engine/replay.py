@@ -3,7 +3,6 @@
 As in `stream`, what nearly every event needs is done in the loop and the rest by `Group`.
 """
 
-from meterbell.engine.counter import Bucket
 from meterbell.engine.decide import Group
 from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.model import EventRow, EventRun
@@ -11,7 +10,6 @@ from meterbell.engine.rows import value_of
 from meterbell.engine.stream import Values, new_counter_of, read_value
 from meterbell.engine.value import SCALE
 
-_NO_EVENTS = Bucket()
 _PLAIN_FIELDS = 6
 
 
@@ -49,7 +47,7 @@ def replay_run(group: Group, run: EventRun, values: Values) -> None:
                     and (detail is None or sequence > detail.changed)
                 ):
                     if hour > counter.hour:
-                        counter.set_bucket(hour, _NO_EVENTS)
+                        counter.open_hour(hour)
                     counter.total = total
                     counter.value += value
                     counter.events += 1

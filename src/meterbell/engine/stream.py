@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple, cast
 
-from meterbell.engine.counter import Bucket, Counter
+from meterbell.engine.counter import Counter
 from meterbell.engine.decide import Group
 from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.model import Refusal, RefusalReason, StreamUsage, UsageRequest
@@ -22,7 +22,6 @@ from meterbell.ids import CustomerId
 
 Values = dict[str | None, int]
 _VALUES_MAX = 10_000
-_NO_EVENTS = Bucket()
 
 
 class StreamBatch(NamedTuple):
@@ -78,6 +77,7 @@ def _record_usual(
     state, livemode, identifiers = group.state, batch.livemode, batch.identifiers
     plain_meters = state.plain_meters[livemode]
     now = group.now_ms // 1000
+    hour_now = now // HOUR_SECONDS
     oldest, newest = now - PAST_SECONDS_MAX, now + FUTURE_SECONDS_MAX
     rows = group.rows_to_extend()
     sequence = first = state.sequence + 1
@@ -85,10 +85,19 @@ def _record_usual(
     group.is_changing = True
     for position, event in enumerate(events):
         plain = plain_meters.get(event.event_name)
-        payload = event.payload
-        timestamp = now if event.timestamp is None else int(event.timestamp.timestamp())
+        stamp = event.timestamp
+        if stamp is None:
+            timestamp, hour = now, hour_now
+        else:
+            timestamp = int(stamp.timestamp())
+            hour = timestamp // HOUR_SECONDS
         identifier = identifiers[position]
-        if plain is not None and oldest <= timestamp <= newest and identifier not in suspects:
+        if (
+            plain is not None
+            and (stamp is None or oldest <= timestamp <= newest)
+            and (not suspects or identifier not in suspects)
+        ):
+            payload = event.payload
             customer, text = payload.stripe_customer_id, payload.value
             value = SCALE if plain.counts_events else values.get(text, -1)
             if value < 0:
@@ -98,10 +107,9 @@ def _record_usual(
                 counter = new_counter_of(state, plain, customer)
             if counter is not None and value >= 0 and plain.any_customer.revision <= counter.armed:
                 total = counter.total + value
-                hour = timestamp // HOUR_SECONDS
                 if total < counter.next_fire and hour >= counter.hour:
                     if hour > counter.hour:
-                        counter.set_bucket(hour, _NO_EVENTS)
+                        counter.open_hour(hour)
                     rows.append((plain.id, customer, identifier, timestamp, text, counter.head))
                     counter.total = total
                     counter.value += value
@@ -142,7 +150,7 @@ def new_counter_of(state: State, plain: PlainMeter, customer: CustomerId) -> Cou
     if known is None or known in plain.alerts.by_customer:
         return None
     scope = plain.any_customer
-    counter = Counter(next_fire=scope.next_threshold(0), armed=scope.revision)
+    counter = Counter(next_fire=scope.lowest, armed=scope.revision)
     # The stored string, so that all counters of a customer share one.
     plain.counters[known] = counter
     return counter

@@ -242,9 +242,9 @@ class KeyIndex(Generic[K]):
             segment.path.unlink(missing_ok=True)
 
     def _digests(self, keys: Iterable[K]) -> U64:
-        seed, digest = self._seed, xxhash.xxh3_64_intdigest
-        made = np.array([digest(key, seed) for key in map(self._encode, keys)], dtype=np.uint64)
-        return cast("U64", made >> np.uint64(16))
+        seed, digest = self._seed, xxhash.xxh3_64_digest
+        made = b"".join([digest(key, seed) for key in map(self._encode, keys)])
+        return np.frombuffer(made, dtype=">u8").astype(np.uint64) >> np.uint64(16)
 
     def _digest(self, key: K) -> int:
         return xxhash.xxh3_64_intdigest(self._encode(key), self._seed) >> 16

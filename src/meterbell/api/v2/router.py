@@ -56,6 +56,7 @@ class V2Api:
         self._in_flight = idempotency.InFlight()
         self._streamed = idempotency.Recent(_STREAMED_MAX)
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
+        self._fixed = {(r.method, r.path): r for r in ROUTES if "{" not in r.path}
 
     async def answer(
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
@@ -130,6 +131,9 @@ class V2Api:
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route of a request, and what stands in its placeholders."""
+        fixed = self._fixed.get((method, path))
+        if fixed is not None:
+            return fixed, {}
         allowed = []
         for pattern, route in self._routes:
             match = pattern.fullmatch(path)

@@ -105,7 +105,8 @@ def usual_batch(raw: bytes, *, livemode: bool, settings: Settings) -> StreamBatc
     keys = 1 + 5 * len(events)
     keys -= [event.payload.value for event in events].count(None)
     keys += len(events) - [event.timestamp for event in events].count(None)
-    if raw.count(b'":') != keys:
+    # One byte is counted three times as fast as two, and mostly no text holds a colon.
+    if raw.count(b":") != keys and raw.count(b'":') != keys:
         return None
     _require_few(len(events), settings)
     return StreamBatch(livemode, events, cast("list[str]", identifiers))
