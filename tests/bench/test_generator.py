@@ -1,6 +1,7 @@
 """The generator's bytes and tallies, and the recount that is held against them."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -16,7 +17,11 @@ from bench.load.traffic import UNIT, Traffic, customer_id, event_name
 from bench.targets import Result
 from bench.verify import MismatchError, verify_log
 from bench.world import World
+from meterbell.engine.model import EventRow, EventRun
+from meterbell.ids import CustomerId, MeterId
+from meterbell.store.log import LogWriter
 from meterbell.store.migrations import migrate
+from meterbell.store.sql import Connection
 
 WORLD = World(customers=50, meters=3)
 REQUESTS = 40
@@ -103,17 +108,19 @@ def test_a_request_is_repeated_only_after_it_was_acknowledged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "complaint"),
+    ("change", "complaint"),
     [
-        ("SELECT 1", None),
-        ("DELETE FROM log WHERE sequence = 3", "identifiers of run 000001"),
-        ("UPDATE log SET identifier = '000001-000000000001' WHERE sequence = 1", "identifiers"),
-        ("UPDATE log SET identifier = '000009-000000000001' WHERE sequence = 1", "never was"),
-        ("""UPDATE log SET payload = '{"value":"9.5"}' WHERE sequence = 2""", "totals differ"),
-        ("UPDATE log SET customer = 'cus_00000049' WHERE sequence = 2", "totals differ"),
+        ({}, None),
+        (None, "identifiers of run 000001"),
+        ({"identifier": "000001-000000000001"}, "identifiers"),
+        ({"identifier": "000009-000000000001"}, "never was"),
+        ({"value": "9.5"}, "totals differ"),
+        ({"customer": "cus_00000049"}, "totals differ"),
     ],
 )
-def test_the_recount_notices(tmp_path: Path, statement: str, complaint: str | None) -> None:
+def test_the_recount_notices(
+    tmp_path: Path, change: dict[str, str] | None, complaint: str | None
+) -> None:
     asked = orders("v2", result=str(tmp_path / "tally.npz"))
     traffic = Traffic(asked)
     block, index = traffic.take()
@@ -132,14 +139,22 @@ def test_the_recount_notices(tmp_path: Path, statement: str, complaint: str | No
             " (?, ?, 0, 'x', ?, 'sum', 'c', 'v', NULL, 'active', 0, 0, NULL)",
             (number + 1, f"mtr_{number}", event_name(number)),
         )
-    for identifier, meter, customer, value in events:
-        connection.execute(
-            "INSERT INTO log (kind, received_at_ms, meter, customer, identifier, payload)"
-            " VALUES (1, 0, ?, ?, ?, ?)",
-            (int(meter[-2:]) + 1, customer, identifier, f'{{"value":"{value / UNIT}"}}'),
+    rows: list[Any] = [
+        EventRow(
+            MeterId(f"mtr_{int(meter[-2:])}"),
+            CustomerId(customer),
+            identifier,
+            0,
+            str(Decimal(value) / UNIT),
+            0,
         )
-    connection.execute(statement)
+        for identifier, meter, customer, value in events
+    ]
+    rows[1:2] = [] if change is None else [rows[1]._replace(**change)]
     connection.close()
+    writer = Connection(database)
+    LogWriter(writer).append([EventRun(1, 0, rows)])
+    writer.close()
     found = _outcome(lambda: verify_log(database, WORLD, [_result(asked)]).events)
     if complaint is None:
         assert found == len(events)

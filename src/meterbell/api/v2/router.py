@@ -56,7 +56,9 @@ class V2Api:
         self._in_flight = idempotency.InFlight()
         self._streamed = idempotency.Recent(_STREAMED_MAX)
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
-        self._fixed = {(r.method, r.path): r for r in ROUTES if "{" not in r.path}
+        self._fixed: dict[tuple[str, str], Route] = {
+            (route.method, route.path): route for route in ROUTES if "{" not in route.path
+        }
 
     async def answer(
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
