@@ -150,7 +150,7 @@ def test_the_recount_notices(
         )
         for identifier, meter, customer, value in events
     ]
-    rows[1:2] = [] if change is None else [rows[1]._replace(**change)]
+    rows[0:1] = [] if change is None else [rows[0]._replace(**change)]
     connection.close()
     writer = Connection(database)
     LogWriter(writer).append([EventRun(1, 0, rows)])
