@@ -18,6 +18,7 @@ _BASE = len(_ALPHABET)
 _FAIR = 256 - 256 % _BASE
 _LETTERS = bytes(ord(_ALPHABET[byte % _BASE]) for byte in range(256))
 _UNFAIR = bytes(range(_FAIR, 256))
+_DRAWN_BYTES = 4096
 
 
 class IdSource(Protocol):
@@ -33,12 +34,23 @@ class IdSource(Protocol):
 class RandomIds:
     """Ids from the system's secure random numbers; 24 characters hold 142 bits."""
 
+    def __init__(self) -> None:
+        self._letters = ""
+        self._used = 0
+
     def token(self, length: int) -> str:
         """Return `length` random letters and digits."""
-        drawn = b""
-        while len(drawn) < length:
-            drawn += secrets.token_bytes(2 * length).translate(_LETTERS, _UNFAIR)
-        return drawn[:length].decode()
+        end = self._used + length
+        if end > len(self._letters):
+            # Asking the system takes longer than all the rest, so it is asked for many at once.
+            kept = self._letters[self._used :]
+            while len(kept) < length:
+                drawn = secrets.token_bytes(_DRAWN_BYTES + 2 * length)
+                kept += drawn.translate(_LETTERS, _UNFAIR).decode()
+            self._letters, self._used, end = kept, 0, length
+        token = self._letters[self._used : end]
+        self._used = end
+        return token
 
     def number(self, *, below: int) -> int:
         """Return a random whole number."""

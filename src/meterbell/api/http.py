@@ -1,14 +1,12 @@
 """Requests and answers as ASGI messages: read a body within bounds, send an answer."""
 
-import asyncio
 from typing import NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
 
-from meterbell.errors import BodyTooLargeError, InvalidParamError, UnsupportedMediaTypeError
+from meterbell.errors import BodyTooLargeError, UnsupportedMediaTypeError
 from meterbell.wire.form import BODY_BYTES_MAX
 
-_BODY_SECONDS_MAX = 30
 _FORM = b"application/x-www-form-urlencoded"
 _JSON = (b"content-type", b"application/json; charset=utf-8")
 
@@ -38,24 +36,19 @@ async def read_body(
 ) -> bytes:
     """Return the request's body, of at most `bytes_max` bytes.
 
+    How long it may take to arrive is the HTTP server's business.
+
     Raises:
         BodyTooLargeError: It passes the bound.
-        InvalidParamError: It did not arrive in time.
         ClientGoneError: The client went away.
     """
     length = headers.get(b"content-length", b"")
     if length.isdigit() and (len(length) > 10 or int(length) > bytes_max):  # noqa: PLR2004
         raise _too_large(bytes_max)
-    try:
-        async with asyncio.timeout(_BODY_SECONDS_MAX):
-            message = await receive()
-            body: bytes = message.get("body", b"")
-            if message.get("more_body"):
-                body, message = await _read_rest(receive, bytearray(body), bytes_max)
-    except TimeoutError as error:
-        raise InvalidParamError(
-            f"The request's body did not arrive within {_BODY_SECONDS_MAX} seconds."
-        ) from error
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        body, message = await _read_rest(receive, bytearray(body), bytes_max)
     if message["type"] == "http.disconnect":
         raise ClientGoneError
     if len(body) > bytes_max:

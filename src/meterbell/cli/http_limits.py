@@ -1,4 +1,4 @@
-"""HTTP with a bound on what comes before a request's body: its size and the time it takes."""
+"""HTTP with bounds that uvicorn has not: the size of a request's head, and the time for it all."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_BYTES_MAX = 64 * 1024
-HEAD_SECONDS_MAX = 20
+REQUEST_SECONDS_MAX = 30
 
 _TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
@@ -18,20 +18,28 @@ _TOO_LARGE = (
 
 
 class LimitedHttp(HttpToolsProtocol):
-    """Uvicorn's protocol, which by itself reads headers without end and waits for them for ever."""
+    """Uvicorn's protocol, which by itself reads headers without end and waits for ever.
+
+    A connection has one timer, which is set anew only when it fires: most requests arrive whole,
+    and setting a timer for each would take longer than reading it.
+    """
 
     _head_bytes = 0
     _is_in_head = True
-    _deadline: asyncio.TimerHandle | None = None
+    _is_arriving = True
+    _since = 0.0
+    _timer: asyncio.TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._begin_head()
+        self._since = self.loop.time()
+        self._timer = self.loop.call_later(REQUEST_SECONDS_MAX, self._look)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end_head()
+        if self._timer is not None:
+            self._timer.cancel()
         super().connection_lost(exc)
 
     @override
@@ -45,22 +53,26 @@ class LimitedHttp(HttpToolsProtocol):
 
     @override
     def on_message_begin(self) -> None:
-        self._begin_head()
+        self._is_in_head = self._is_arriving = True
+        self._head_bytes = 0
+        self._since = self.loop.time()
         super().on_message_begin()
 
     @override
     def on_headers_complete(self) -> None:
-        self._end_head()
+        self._is_in_head = False
         super().on_headers_complete()
 
-    def _begin_head(self) -> None:
-        self._end_head()
-        self._is_in_head = True
-        self._head_bytes = 0
-        self._deadline = self.loop.call_later(HEAD_SECONDS_MAX, self.transport.close)
+    @override
+    def on_message_complete(self) -> None:
+        self._is_arriving = False
+        super().on_message_complete()
 
-    def _end_head(self) -> None:
-        self._is_in_head = False
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _look(self) -> None:
+        """Close the connection if a request takes too long to arrive; look again later."""
+        left = self._since + REQUEST_SECONDS_MAX - self.loop.time()
+        if self._is_arriving and left <= 0:
+            self.transport.close()
+        else:
+            wait = left if self._is_arriving else REQUEST_SECONDS_MAX
+            self._timer = self.loop.call_later(wait, self._look)

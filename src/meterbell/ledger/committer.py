@@ -270,7 +270,8 @@ class Committer:
         """Return a request's result, or the exception to raise for it."""
         try:
             if isinstance(request, UsageRequest):
-                return group.record(request, new_identifier=f"idmp_{self._ids.token(24)}")
+                new = "" if request.identifier else f"idmp_{self._ids.token(24)}"
+                return group.record(request, new_identifier=new)
             assert callable(request), "streams are counted together"
             with self._store.savepoint():
                 return request(transaction)
