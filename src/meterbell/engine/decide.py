@@ -19,7 +19,7 @@ from meterbell.engine.crossing import (
     refresh_next_fire,
     watch_between,
 )
-from meterbell.engine.fold import add_event, remove_event
+from meterbell.engine.fold import add_event, add_plain_event, remove_event
 from meterbell.engine.model import (
     Alert,
     AlertChange,
@@ -247,6 +247,18 @@ class Group:
         self, meter: Meter, customer: CustomerId, sequence: int, timestamp: int, value: int
     ) -> int:
         """Fold one event in, note what it triggers, return the event before it in its hour."""
+        plain = self.state.plain_meters_by_id.get(meter.id)
+        known = None if plain is None else plain.counters.get(customer)
+        if plain is not None and known is not None:
+            head = add_plain_event(
+                known,
+                sequence=sequence,
+                timestamp=timestamp,
+                value=value,
+                revision=plain.any_customer.revision,
+            )
+            if head is not None:
+                return head
         counter, scopes = self._touch(meter, customer)
         before, highest = counter.total, counter.highest
         previous = add_event(meter, counter, sequence=sequence, timestamp=timestamp, value=value)

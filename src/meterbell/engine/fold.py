@@ -31,6 +31,36 @@ def add_event(meter: Meter, counter: Counter, *, sequence: int, timestamp: int, 
     return _put_in(meter, counter, counted)
 
 
+def add_plain_event(
+    counter: Counter, *, sequence: int, timestamp: int, value: int, revision: int
+) -> int | None:
+    """Fold one event of a plain meter in, if that is all it does; return as `add_event` does.
+
+    Args:
+        counter: Of a meter that only adds up.
+        sequence: The event's place in commit order.
+        timestamp: Unix seconds.
+        value: In units of 10^-12.
+        revision: Of the meter's alerts for any customer.
+
+    Returns:
+        None if nothing was done, because the event may fire an alert, lowers the total, belongs
+        to an earlier hour, or because alerts changed meanwhile.
+    """
+    total = counter.total + value
+    hour = timestamp // HOUR_SECONDS
+    if value < 0 or total >= counter.next_fire or hour < counter.hour or revision > counter.armed:
+        return None
+    if hour > counter.hour:
+        counter.open_hour(hour)
+    head = counter.head
+    counter.total = total
+    counter.value += value
+    counter.events += 1
+    counter.head = sequence
+    return head
+
+
 def remove_event(
     meter: Meter, counter: Counter, event: MeterEvent, hour_events: HourEvents
 ) -> None:

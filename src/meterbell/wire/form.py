@@ -33,7 +33,11 @@ def parse_form(body: bytes) -> Form:
     for field in fields:
         if field:
             raw_key, _, raw_value = field.partition(b"=")
-            _put(form, _parse_key(raw_key), _decode(raw_value))
+            path = _parse_key(raw_key)
+            if len(path) == 1 and path[0] not in form:
+                form[path[0]] = _decode(raw_value)
+            else:
+                _put(form, path, _decode(raw_value))
     return form
 
 
