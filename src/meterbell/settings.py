@@ -31,7 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         customers_auto_create: Usage for an unknown customer id creates the customer.
         identifier_days: For how many days an identifier counts once; at least 35 (C2).
         alerts_per_scope: Non-archived alerts per meter and scope (A7).
-        queue_max: Requests that may wait for a commit; past it they are answered 429.
+        queue_max: Meter events and changes that may wait for a commit; past it 429 is answered.
         stream_events_max: Meter events in one request of the v2 stream; a body may have 4 KiB for
             each of them, and 1 MiB at least.
         checkpoint_seconds: How often the state in memory is saved, to shorten the next start.
