@@ -20,7 +20,7 @@ from meterbell.errors import SettingsError, StoreFailedError
 from meterbell.ids import IdSource, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
 from meterbell.ledger.committer import Committer
-from meterbell.ledger.recovery import recover
+from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.reports import Reporter
 from meterbell.records import Delivery, Event
 from meterbell.services import Services
@@ -113,21 +113,11 @@ async def _running(
     ids: IdSource,
     on_failure: Callable[[StoreFailedError], None],
 ) -> AsyncIterator[Services]:
-    limits = Limits(
-        alerts_per_scope=settings.alerts_per_scope,
-        identifier_days=settings.identifier_days,
-        auto_create_customers=settings.customers_auto_create,
-    )
-    recovered = recover(store, settings.folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
-    logger.info("state recovered", sequence=recovered.state.sequence, replayed=recovered.replayed)
+    recovered = _recovered(settings, store, clock, ids)
     state, indexes = recovered.state, recovered.indexes
     feed = EventFeed()
     checkpointer = Checkpointer(
-        store=store,
-        state=state,
-        clock=clock,
-        indexes=indexes,
-        saved=recovered.saved,
+        store=store, state=state, clock=clock, indexes=indexes, saved=recovered.saved
     )
 
     def on_events(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
@@ -179,6 +169,17 @@ async def _running(
             await checkpointer.save(committer)
         await _cancel([committing])
         indexes.close()
+
+
+def _recovered(settings: Settings, store: SqliteStore, clock: Clock, ids: IdSource) -> Recovered:
+    limits = Limits(
+        alerts_per_scope=settings.alerts_per_scope,
+        identifier_days=settings.identifier_days,
+        auto_create_customers=settings.customers_auto_create,
+    )
+    recovered = recover(store, settings.folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
+    logger.info("state recovered", sequence=recovered.state.sequence, replayed=recovered.replayed)
+    return recovered
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
