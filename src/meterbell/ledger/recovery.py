@@ -25,7 +25,7 @@ from meterbell.records import TriggerRecord
 from meterbell.store import tables
 from meterbell.store.base import Checkpoint, Store
 
-_GROUP = 5000
+_GROUP = 200
 _PROGRESS_EVERY = 2_000_000
 _DAY_MS = 86_400_000
 
@@ -178,6 +178,7 @@ def _replay(store: Store, recovered: Recovered, *, now_ms: int) -> None:
             told = state.sequence
             logger.info("replaying the log", sequence=told, last=last)
         if len(group.entries) >= _GROUP:
+            recovered.indexes.freeze_if_due(state.sequence, now_ms=entry.received_at_ms)
             recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
             group = Group(state, lookup, now_ms=0)
     recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)

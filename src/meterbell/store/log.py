@@ -1,7 +1,7 @@
 """The log's rows as bytes and back: runs of meter events, compressed; everything else by itself.
 
-A run of events is one row, because a row for each costs several times as much. One event is found by
-the run that holds its place in commit order.
+A run of events is one row, because a row for each costs several times as much. One event is found
+by the run that holds its place in commit order.
 """
 
 from collections import OrderedDict
