@@ -1,6 +1,6 @@
 """One API request on its way, and the declaration of what a route takes and does."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -41,8 +41,9 @@ class Operation:
         path: With placeholders: `/v1/customers/{customer}`.
         summary: For the reference, in a few words.
         returns: The schema of the answer; `list:…` for a list.
-        read: Answers from what is committed; runs on the event loop.
-        write: Changes something and answers; runs in the writer's thread, in commit order.
+        read: Answers from what is committed, quickly; runs on the event loop.
+        answer: Answers after waiting for something.
+        write: Changes something and answers; runs in commit order.
         expandable: Fields that may be embedded.
         declared: All parameters: `params`, and `expand`, which may stand in any request.
     """
@@ -53,6 +54,7 @@ class Operation:
     returns: str
     params: Mapping[str, Param] = field(default_factory=dict)
     read: Callable[[Call], dict[str, Any]] | None = None
+    answer: Callable[[Call], Awaitable[dict[str, Any]]] | None = None
     write: Callable[[Call, Transaction], dict[str, Any]] | None = None
     expandable: frozenset[str] = frozenset()
     is_ingest: bool = False

@@ -65,6 +65,7 @@ LISTEN = Operation(
     summary="Wait for events after a cursor, for `meterbell listen`",
     returns="list:event",
     params=listen.PARAMS,
+    answer=listen.events_after,
 )
 _REPLAYED = (b"idempotent-replayed", b"true")
 
@@ -155,8 +156,8 @@ class _Api:
             url=path,
             cause=Cause(request_id, key),
         )
-        if operation is LISTEN:
-            return Answer(HTTPStatus.OK, encode_json(await listen.events_after(call)))
+        if operation.answer is not None:
+            return Answer(HTTPStatus.OK, encode_json(await operation.answer(call)))
         if operation.read is not None:
             return Answer(HTTPStatus.OK, encode_json(operation.read(call)))
         return await self._write(call, operation, form, key)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from meterbell.engine.model import LogEntry, MeterEvent
+from meterbell.engine.model import LogEntry, Meter, MeterEvent
 from meterbell.store.objects import Objects
 
 
@@ -73,6 +73,12 @@ class Store(Protocol):
 
     def find_event(self, sequence: int) -> MeterEvent | None:
         """Return a committed meter event; None if the log holds it no more."""
+
+    def read_chain(self, meter: Meter, head: int) -> Iterator[MeterEvent]:
+        """Yield a meter's event and those before it in its counter and hour, latest first.
+
+        From any thread. It ends where the log holds no more.
+        """
 
     def read_log(self, after: int) -> Iterator[LogEntry]:
         """Yield the log's entries after a sequence, in commit order; at start-up only."""

@@ -129,6 +129,18 @@ class SqliteStore:
         row, received_at_ms = found
         return event_of(self._meter(row.meter), row, sequence, received_at_ms)
 
+    def read_chain(self, meter: Meter, head: int) -> Iterator[MeterEvent]:
+        """Yield a meter's event and those before it in its counter and hour, latest first."""
+        connection = Connection(self._path, readonly=True)
+        try:
+            log = LogReader(connection)
+            while head and (found := log.find(head)) is not None:
+                row, received_at_ms = found
+                yield event_of(meter, row, head, received_at_ms)
+                head = row.previous
+        finally:
+            connection.close()
+
     def read_log(self, after: int) -> Iterator[LogEntry]:
         """Yield the log's entries after a sequence, in commit order."""
         return self._log.after(after)

@@ -1,6 +1,10 @@
 """Meter event summaries: a customer's usage over a range of time (contract §2.5)."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from meterbell.api.call import Call, Operation, no_such_in_body
@@ -8,11 +12,14 @@ from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.lists import LIMIT_DEFAULT, PAGING, envelope, require_one_cursor
 from meterbell.api.params import ID_LENGTH_MAX, Choice, Integer, Text
 from meterbell.engine.counter import Counter
+from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.model import Meter, MeterEvent
 from meterbell.engine.summary import Summary, summarize
 from meterbell.errors import InvalidParamError
-from meterbell.ids import CustomerId
+from meterbell.ids import CustomerId, MeterId
+from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer
+from meterbell.store.base import Store
 from meterbell.wire.objects import render_summary
 
 _WINDOW_SECONDS = {"hour": 3600, "day": 86400}
@@ -21,7 +28,7 @@ _MINUTE = 60
 _TIME_MAX = 253_402_300_800
 
 
-def _list(call: Call) -> dict[str, Any]:
+async def _list(call: Call) -> dict[str, Any]:
     services, params = call.services, call.params
     objects = services.store.reader
     meter = find_in_path(objects, call, Meter, noun="billing meter", placeholder="id")
@@ -31,32 +38,36 @@ def _list(call: Call) -> dict[str, Any]:
     window_seconds = _WINDOW_SECONDS.get(params.get("value_grouping_window", ""))
     _require_aligned(call, window_seconds or _MINUTE)
     require_one_cursor(call)
-    counter = services.state.counter(meter.id, CustomerId(customer.id)) or Counter()
-
-    def hour_events(hour: int) -> Iterable[MeterEvent]:
-        sequence = counter.bucket(hour).head
-        while sequence:
-            event = services.store.find_event(sequence)
-            if event is None:
-                break
-            if sequence not in services.state.cancelled:
-                yield event
-            sequence = event.previous
-
     start, end = params["start_time"], params["end_time"]
-    found = summarize(
-        meter,
-        counter,
-        start=start,
-        end=end,
-        window_seconds=window_seconds,
-        hour_events=hour_events,
-    )
+    wanted = partial(summarize, meter, start=start, end=end, window_seconds=window_seconds)
+    key = (meter.id, CustomerId(customer.id))
+    if start % HOUR_SECONDS or end % HOUR_SECONDS:
+        # What a command sees is durable once it is answered: the events can be read then.
+        counter = await services.committer.execute(partial(_snapshot, key))
+        find = partial(_surviving, services.store, meter, counter, services.state.cancelled)
+        found = await asyncio.to_thread(wanted, counter, hour_events=find)
+    else:
+        counter = services.state.counter(*key) or Counter()
+        found = wanted(counter, hour_events=lambda _hour: ())
     if not found and window_seconds is None:
         found = [Summary(start, end, 0)]
     page, has_more = _page(call, found)
     data = [render_summary(s, meter=meter, summary_id=_id(call, s)) for s in page]
     return envelope(call, data, has_more=has_more)
+
+
+def _snapshot(key: tuple[MeterId, CustomerId], transaction: Transaction) -> Counter:
+    """Return a counter that nobody changes any more."""
+    return deepcopy(transaction.state.counter(*key) or Counter())
+
+
+def _surviving(
+    store: Store, meter: Meter, counter: Counter, cancelled: AbstractSet[int], hour: int
+) -> Iterator[MeterEvent]:
+    """Yield an hour's surviving events, latest in commit order first; in any thread."""
+    for event in store.read_chain(meter, counter.bucket(hour).head):
+        if event.sequence not in cancelled:
+            yield event
 
 
 def _require_aligned(call: Call, seconds: int) -> None:
@@ -110,6 +121,6 @@ OPERATIONS = [
             "value_grouping_window": Choice(values=("day", "hour")),
             **PAGING,
         },
-        read=_list,
+        answer=_list,
     )
 ]
