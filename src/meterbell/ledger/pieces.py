@@ -46,14 +46,24 @@ def is_readable(data: bytes) -> bool:
     return version == FORMAT
 
 
-def share_names(counters: Sequence[tuple[CustomerId, Counter]], names: dict[str, AlertId]) -> None:
-    """Let all counters refer to the same strings: an alert may have fired for a million customers.
+def share_values(
+    counters: Sequence[tuple[CustomerId, Counter]],
+    numbers: dict[int, int],
+    names: dict[str, AlertId],
+) -> None:
+    """Let all counters refer to the same numbers and names where they are equal, to save memory.
+
+    Alerts were made or fired for a million customers at once, and most usage falls in one hour.
 
     Args:
         counters: Decoded just now.
+        numbers: Those seen so far.
         names: Alert ids seen so far.
     """
     for _, counter in counters:
+        counter.next_fire = numbers.setdefault(counter.next_fire, counter.next_fire)
+        counter.armed = numbers.setdefault(counter.armed, counter.armed)
+        counter.hour = numbers.setdefault(counter.hour, counter.hour)
         detail = counter.detail
         if detail is None:
             continue

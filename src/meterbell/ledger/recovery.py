@@ -20,7 +20,7 @@ from meterbell.engine.value import format_value
 from meterbell.ids import AlertId, IdSource
 from meterbell.ledger.checkpoints import POSITIONS, Positions
 from meterbell.ledger.index import KeyIndexes
-from meterbell.ledger.pieces import decode_piece, is_readable, share_names
+from meterbell.ledger.pieces import decode_piece, is_readable, share_values
 from meterbell.records import TriggerRecord
 from meterbell.store import tables
 from meterbell.store.base import Checkpoint, Store
@@ -136,12 +136,13 @@ def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:
         # Of a damaged piece the one before it is read; without one, the whole log.
         if piece is None or piece.sequence < sequence:
             start = min(start, 0 if piece is None else piece.sequence)
+    numbers: dict[int, int] = {}
     names: dict[str, AlertId] = {}
     for name in sorted(pieces, key=_place):
         if name == POSITIONS:
             continue
         meter, counters = decode_piece(pieces[name].data)
-        share_names(counters, names)
+        share_values(counters, numbers, names)
         known = state.customers[state.meters[meter].livemode]
         state.counters_of(meter).update(
             (known.get(customer, customer), counter) for customer, counter in counters
