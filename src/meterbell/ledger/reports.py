@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from itertools import groupby
 
+import msgspec
 import structlog
 
 from meterbell.clock import Clock
@@ -46,31 +47,19 @@ def note_refusals(transaction: Transaction, refusals: Sequence[Refusal]) -> None
             shown.append({"message": refusal.message, "identifier": refusal.identifier})
     for key, errors in counts.items():
         livemode, meter, reason = key
-        where = (
-            _columns.livemode == livemode,
-            _columns.meter == meter,
-            _columns.started == started,
-            _columns.reason == reason,
+        found = transaction.objects.fetch(
+            ErrorWindow, livemode=livemode, meter=meter, started=started, reason=reason
         )
-        found = transaction.objects.find(ErrorWindow, *where)
-        if found:
-            transaction.objects.update(
-                ErrorWindow,
-                *where,
-                errors=found[0].errors + errors,
-                samples=[*found[0].samples, *samples[key]][:SAMPLES_MAX],
+        before = found or ErrorWindow(
+            livemode=livemode, meter=meter, started=started, reason=reason, errors=0, samples=[]
+        )
+        transaction.objects.put(
+            msgspec.structs.replace(
+                before,
+                errors=before.errors + errors,
+                samples=[*before.samples, *samples[key]][:SAMPLES_MAX],
             )
-        else:
-            transaction.objects.insert(
-                ErrorWindow(
-                    livemode=livemode,
-                    meter=meter,
-                    started=started,
-                    reason=reason,
-                    errors=errors,
-                    samples=samples[key],
-                )
-            )
+        )
 
 
 def report_window(transaction: Transaction, *, started: int) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import sqlite
 
 from meterbell import records
 from meterbell.engine.model import Alert, Meter
@@ -92,6 +93,18 @@ class Objects:
         statement = select(*_columns(record)).where(*where).order_by(*order)
         rows = self._connection.execute(statement.limit(limit) if limit is not None else statement)
         return [_load(record, row) for row in rows]
+
+    def fetch(self, record: type[R], **key: object) -> R | None:
+        """Return the object whose columns have certain values, all of its primary key, or None."""
+        sql = _fetch_sql(table_of(record), _field_names(record), tuple(key))
+        rows = self._connection.run(sql, key)
+        return _load(record, rows[0]) if rows else None
+
+    def put(self, item: object) -> None:
+        """Add an object, or put it in the place of the one with the same primary key."""
+        record = type(item)
+        sql = _put_sql(table_of(record), _field_names(record))
+        self._connection.run(sql, _values(item))
 
     def count(self, record: type[Any], *where: ColumnElement[bool]) -> int:
         """Return how many objects meet all conditions."""
@@ -199,6 +212,21 @@ def _get_sql(table: Table, names: tuple[str, ...]) -> str:
 def _insert_sql(table: Table, names: tuple[str, ...]) -> str:
     values: dict[str, Any] = {name: bindparam(name) for name in names if name != "number"}
     return compile_statement(insert(table).values(values))[0]
+
+
+@cache
+def _fetch_sql(table: Table, names: tuple[str, ...], key: tuple[str, ...]) -> str:
+    where = [table.c[name] == bindparam(name) for name in key]
+    return compile_statement(select(*(table.c[name] for name in names)).where(*where))[0]
+
+
+@cache
+def _put_sql(table: Table, names: tuple[str, ...]) -> str:
+    key = [column.name for column in table.primary_key.columns]
+    values: dict[str, Any] = {name: bindparam(name) for name in names}
+    statement = sqlite.insert(table).values(values)
+    changes = {name: statement.excluded[name] for name in names if name not in key}
+    return compile_statement(statement.on_conflict_do_update(index_elements=key, set_=changes))[0]
 
 
 def _field_names(record: type[Any]) -> tuple[str, ...]:
