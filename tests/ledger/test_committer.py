@@ -4,6 +4,7 @@ import asyncio
 import threading
 from pathlib import Path
 
+import apsw
 import pytest
 from typing_extensions import override
 
@@ -323,3 +324,69 @@ async def test_requests_that_wait_at_the_end_are_committed_in_order(tmp_path: Pa
         answers = [await task for task in (first, *waiting)]
         assert [answer.event.sequence for answer in answers] == [1, 2, 3]
         assert not ledger.failures
+
+
+async def test_another_process_that_writes_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "m.db"
+    async with open_ledger(path) as ledger:
+        await prepared(ledger)
+        other = apsw.Connection(str(path))
+        other.execute("BEGIN IMMEDIATE")
+        recording = asyncio.create_task(ledger.committer.record(make_request("1")))
+        for _ in range(3):
+            await asyncio.sleep(0.03)
+        assert not recording.done()
+        assert ledger.recovered.state.sequence == 0, "nothing is decided meanwhile"
+        other.execute("ROLLBACK")
+        other.close()
+
+        assert (await recording).event.sequence == 1
+
+
+async def test_a_lock_that_is_never_let_go_fails_the_request_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("meterbell.ledger.committer._LOCKED_TRIES", 2)
+    path = tmp_path / "m.db"
+    async with open_ledger(path) as ledger:
+        await prepared(ledger)
+        other = apsw.Connection(str(path))
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="locks"):
+            await ledger.committer.record(make_request("1", identifier="a"))
+        other.execute("ROLLBACK")
+        other.close()
+
+        await ledger.committer.record(make_request("1", identifier="a"))
+        assert identifiers(ledger) == ["a"]
+        assert not ledger.failures
+
+
+async def test_a_stream_request_is_one_piece_of_the_group(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "m.db") as ledger:
+        await prepared(ledger)
+        usage = [make_request("1", identifier=f"s{number}") for number in range(3)]
+
+        await asyncio.gather(
+            ledger.committer.record(make_request("1", identifier="before")),
+            ledger.stream(usage),
+            ledger.committer.record(make_request("1", identifier="after")),
+        )
+
+        assert identifiers(ledger) == ["before", "s0", "s1", "s2", "after"]
+
+
+async def test_a_full_queue_is_counted_in_events(tmp_path: Path) -> None:
+    async with open_ledger(tmp_path / "m.db", queue_max=5) as ledger:
+        await prepared(ledger)
+        usage = [make_request("1", identifier=f"s{number}") for number in range(6)]
+
+        outcomes = await asyncio.gather(
+            ledger.stream(usage),  # more than fits, but nothing waits yet
+            ledger.committer.record(make_request("1")),
+            return_exceptions=True,
+        )
+
+        assert outcomes[0] is None
+        assert isinstance(outcomes[1], OverloadedError)
+        assert ledger.committer.waiting == 0
