@@ -2,9 +2,11 @@
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 from starlette.routing import Router
@@ -14,14 +16,15 @@ from meterbell.api.routes import create_api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.listeners import EventFeed
-from meterbell.engine.decide import Group
-from meterbell.engine.state import Limits
+from meterbell.engine.state import Limits, State
 from meterbell.errors import SettingsError, StoreFailedError
 from meterbell.ids import IdSource, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
-from meterbell.ledger.committer import Committer
+from meterbell.ledger.committer import Committed, Committer
+from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.reports import Reporter
+from meterbell.metrics import Metrics
 from meterbell.records import Delivery, Event
 from meterbell.services import Services
 from meterbell.settings import Settings
@@ -125,8 +128,11 @@ async def _running(
             feed.notify()
         dispatcher.wake(deliveries)
 
-    def on_group(_group: Group) -> None:
+    metrics = Metrics()
+
+    def on_group(committed: Committed) -> None:
         indexes.freeze_if_due(state.sequence, now_ms=clock.now_ms())
+        metrics.group_committed(committed)
 
     committer = Committer(
         store=store,
@@ -139,18 +145,21 @@ async def _running(
         on_failure=on_failure,
     )
     dispatcher = Dispatcher(
-        store=store, committer=committer, clock=clock, ids=ids, settings=settings
+        store=store,
+        committer=committer,
+        clock=clock,
+        ids=ids,
+        settings=settings,
+        on_attempt=metrics.attempt_ended,
     )
+    metrics.read_from(partial(_readings, store, state, committer, indexes))
     reporter = Reporter(store=store, execute=committer.execute, clock=clock)
     committing = asyncio.create_task(committer.run(), name="committer")
-    working = [
-        asyncio.create_task(dispatcher.run(), name="dispatcher"),
-        asyncio.create_task(
-            checkpointer.run(committer, interval_seconds=settings.checkpoint_seconds),
-            name="checkpointer",
-        ),
-        asyncio.create_task(reporter.run(), name="reporter"),
-    ]
+    working = _start(
+        dispatcher=dispatcher.run(),
+        checkpointer=checkpointer.run(committer, interval_seconds=settings.checkpoint_seconds),
+        reporter=reporter.run(),
+    )
     try:
         yield Services(
             settings=settings,
@@ -160,6 +169,7 @@ async def _running(
             state=state,
             committer=committer,
             feed=feed,
+            metrics=metrics if settings.metrics else None,
         )
     finally:
         feed.notify()
@@ -171,6 +181,22 @@ async def _running(
         indexes.close()
 
 
+def _readings(
+    store: SqliteStore, state: State, committer: Committer, indexes: KeyIndexes
+) -> dict[str, float]:
+    in_memory, in_segments = indexes.keys
+    return {
+        "meterbell_log_sequence": state.sequence,
+        "meterbell_queue_depth": committer.waiting,
+        "meterbell_queue_refused": committer.turned_away,
+        "meterbell_counters": sum(map(len, state.counters.values())),
+        "meterbell_keys_in_memory": in_memory,
+        "meterbell_keys_in_segments": in_segments,
+        "meterbell_store_bytes": store.size_bytes(),
+        "meterbell_ready": float(not committer.failed),
+    }
+
+
 def _recovered(settings: Settings, store: SqliteStore, clock: Clock, ids: IdSource) -> Recovered:
     limits = Limits(
         alerts_per_scope=settings.alerts_per_scope,
@@ -180,6 +206,10 @@ def _recovered(settings: Settings, store: SqliteStore, clock: Clock, ids: IdSour
     recovered = recover(store, settings.folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
     logger.info("state recovered", sequence=recovered.state.sequence, replayed=recovered.replayed)
     return recovered
+
+
+def _start(**work: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -10,6 +10,9 @@ class Clock(Protocol):
     def now_ms(self) -> int:
         """Return milliseconds since 1970-01-01 UTC."""
 
+    def monotonic_ns(self) -> int:
+        """Return nanoseconds since some fixed instant, to measure how long things take."""
+
 
 class SystemClock:
     """The machine's clock."""
@@ -17,6 +20,10 @@ class SystemClock:
     def now_ms(self) -> int:
         """Return the machine's time in milliseconds since 1970-01-01 UTC."""
         return time.time_ns() // 1_000_000  # noqa: TID251 - the one place that may
+
+    def monotonic_ns(self) -> int:
+        """Return the machine's monotonic time."""
+        return time.monotonic_ns()
 
 
 class SettableClock:
@@ -28,6 +35,10 @@ class SettableClock:
     def now_ms(self) -> int:
         """Return the instant that was set last."""
         return self._now_ms
+
+    def monotonic_ns(self) -> int:
+        """Return the instant that was set last, in nanoseconds."""
+        return self._now_ms * 1_000_000
 
     def set(self, now_ms: int) -> None:
         """Make `now_ms` the present."""

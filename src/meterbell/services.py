@@ -7,6 +7,7 @@ from meterbell.delivery.listeners import EventFeed
 from meterbell.engine.state import State
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
+from meterbell.metrics import Metrics
 from meterbell.settings import Settings
 from meterbell.store.base import Store
 
@@ -19,10 +20,11 @@ class Services:
         settings: How it runs.
         clock: The present.
         ids: New ids.
-        store: Reads of what is committed: `store.reader`, `store.read_event`.
+        store: Reads of what is committed: `store.reader`, `store.find_event`.
         state: Meters, alerts and counters in memory; read only.
         committer: Everything that changes anything.
         feed: Wakes those who wait for new events.
+        metrics: What happened; None where it is not to be told.
     """
 
     settings: Settings
@@ -32,3 +34,4 @@ class Services:
     state: State
     committer: Committer
     feed: EventFeed
+    metrics: Metrics | None = None

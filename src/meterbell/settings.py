@@ -36,6 +36,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             each of them, and 1 MiB at least.
         checkpoint_seconds: How often the state in memory is saved, to shorten the next start.
         webhook_timeout_seconds: Time for one webhook attempt, from DNS to the answer's last byte.
+        metrics: Whether `/metrics` tells how the server is doing, without a key.
         log_level: debug, info, warning or error.
     """
 
@@ -50,6 +51,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stream_events_max: Annotated[int, Meta(ge=1, le=10_000)] = 100
     checkpoint_seconds: _Positive = 30
     webhook_timeout_seconds: _Positive = 15
+    metrics: bool = True
     log_level: str = "info"
 
     @property

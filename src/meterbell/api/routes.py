@@ -67,6 +67,7 @@ LISTEN = Operation(
     params=listen.PARAMS,
     answer=listen.events_after,
 )
+_METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 _REPLAYED = (b"idempotent-replayed", b"true")
 
 logger = structlog.get_logger(__name__)
@@ -124,11 +125,9 @@ class _Api:
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
     ) -> Answer:
         method, path = scope["method"], scope["path"]
-        page = self._pages.get(path)
-        if page is not None and method in ("GET", "HEAD"):
+        page = self._page(method, path)
+        if page is not None:
             return page
-        if path in ("/healthz", "/readyz"):
-            return self._health(path)
         operation, ids = self._find(method, path)
         if operation.is_ingest:
             self._services.committer.require_room()
@@ -237,10 +236,28 @@ class _Api:
         if not work.cancelled():
             work.exception()  # seen here, should the client have left
 
+    def _page(self, method: str, path: str) -> Answer | None:
+        """Return what is told to everybody, without a key."""
+        if path in ("/healthz", "/readyz"):
+            return self._health(path)
+        if method not in ("GET", "HEAD"):
+            return None
+        if path == "/metrics" and self._services.metrics is not None:
+            return Answer(HTTPStatus.OK, self._services.metrics.render(), (), _METRICS_TYPE)
+        return self._pages.get(path)
+
     def _health(self, path: str) -> Answer:
-        failed = path == "/readyz" and self._services.committer.failed
-        status = HTTPStatus.SERVICE_UNAVAILABLE if failed else HTTPStatus.OK
-        return Answer(status, encode_json({"status": "failed" if failed else "ok"}))
+        """Answer whether the process lives, or whether it takes requests."""
+        committer = self._services.committer
+        trouble = None
+        if path == "/readyz" and committer.failed:
+            trouble = "the store failed; the server is ending"
+        elif path == "/readyz" and committer.waiting >= self._services.settings.queue_max:
+            trouble = "the commit queue is full"
+        if trouble is None:
+            return Answer(HTTPStatus.OK, encode_json({"status": "ok"}))
+        body = encode_json({"status": "not ready", "reason": trouble})
+        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, body)
 
 
 def _error_answer(error: Exception) -> Answer:

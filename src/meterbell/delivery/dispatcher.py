@@ -12,7 +12,7 @@ import structlog
 
 from meterbell.clock import Clock
 from meterbell.delivery.lane import Lane
-from meterbell.delivery.outbox import Outbox
+from meterbell.delivery.outbox import OnAttempt, Outbox
 from meterbell.delivery.sender import Sender
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
@@ -37,6 +37,7 @@ class Dispatcher:
         ids: IdSource,
         settings: Settings,
         drain_seconds: float = _DRAIN_SECONDS,
+        on_attempt: OnAttempt | None = None,
     ) -> None:
         """Prepare; nothing runs before `run`.
 
@@ -47,9 +48,11 @@ class Dispatcher:
             ids: Where the jitter of retries comes from.
             settings: Time for one attempt.
             drain_seconds: How long attempts in flight may take at the end.
+            on_attempt: Told of each attempt once it is on record.
         """
         self._clock = clock
-        self._outbox = Outbox(store, committer, clock, ids)
+        told = {} if on_attempt is None else {"on_attempt": on_attempt}
+        self._outbox = Outbox(store, committer, clock, ids, **told)
         self._sender = Sender(timeout_seconds=settings.webhook_timeout_seconds)
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()

@@ -3,7 +3,7 @@
 Writes go through the commit queue like everything else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from sqlalchemy import ColumnElement
@@ -30,11 +30,26 @@ _endpoint = tables.webhook_endpoint.c
 
 logger = structlog.get_logger(__name__)
 
+OnAttempt = Callable[[str, int, int], None]
+"""Told an attempt's outcome, its number for the delivery, and the milliseconds from the event's
+commit to its end."""
+
+
+def _ignore(_outcome: str, _attempt: int, _milliseconds: int) -> None:
+    pass
+
 
 class Outbox:
     """The deliveries that are not done."""
 
-    def __init__(self, store: Store, committer: Committer, clock: Clock, ids: IdSource) -> None:
+    def __init__(
+        self,
+        store: Store,
+        committer: Committer,
+        clock: Clock,
+        ids: IdSource,
+        on_attempt: OnAttempt = _ignore,
+    ) -> None:
         """Prepare.
 
         Args:
@@ -42,7 +57,9 @@ class Outbox:
             committer: Where they are changed.
             clock: The present.
             ids: Where the jitter of retries comes from.
+            on_attempt: Told of each attempt once it is on record.
         """
+        self._on_attempt = on_attempt
         self._store = store
         self._committer = committer
         self._clock = clock
@@ -130,6 +147,7 @@ class Outbox:
                 transaction.forget_endpoints()
 
         await self._committer.execute(command)
+        self._on_attempt(outcome.text, attempts, ended_at_ms - delivery.created_ms)
         if outcome.status_code == _GONE:
             logger.warning("endpoint is gone, disabled", endpoint=endpoint.id)
         return next_at

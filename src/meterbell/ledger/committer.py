@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import structlog
 
@@ -56,8 +56,27 @@ class _Waiting:
     answer: asyncio.Future[Any]
 
 
+class Committed(NamedTuple):
+    """A group that is on stable storage.
+
+    Attributes:
+        outcomes: What its requests were answered; errors for those refused.
+        decide_ns: How long deciding took.
+        store_ns: How long bringing it to stable storage took.
+    """
+
+    group: Group
+    outcomes: Sequence[object]
+    decide_ns: int
+    store_ns: int
+
+
 class Committer:
-    """Everything that changes anything goes through it, in one order."""
+    """Everything that changes anything goes through it, in one order.
+
+    Attributes:
+        turned_away: How many requests found the queue full.
+    """
 
     def __init__(
         self,
@@ -68,7 +87,7 @@ class Committer:
         ids: IdSource,
         queue_max: int,
         on_events: Callable[[Sequence[Event], Sequence[Delivery]], None],
-        on_group: Callable[[Group], None],
+        on_group: Callable[["Committed"], None],
         on_failure: Callable[[StoreFailedError], None],
     ) -> None:
         """Prepare the queue; nothing runs before `run`.
@@ -93,6 +112,7 @@ class Committer:
         self._on_failure = on_failure
         self._queue: deque[_Waiting] = deque()
         self._waiting_events = 0
+        self.turned_away = 0
         self._values: Values = {}
         self._wake = asyncio.Event()
         self._draining = asyncio.Lock()
@@ -144,6 +164,7 @@ class Committer:
         if self._failure is not None or self._closing:
             raise StoreUnavailableError("The server is shutting down; send the request again.")
         if self._waiting_events >= self._queue_max:
+            self.turned_away += 1
             raise OverloadedError(
                 f"Too many meter events are waiting (limit {self._queue_max}); send the request "
                 "again after a short while."
@@ -217,15 +238,18 @@ class Committer:
             StoreUnavailableError: Another process locks the database; nothing was decided.
         """
         with await self._begun():
+            begun_ns = self._clock.monotonic_ns()
             group, transaction, outcomes = self._decide(batch)
+            decided_ns = self._clock.monotonic_ns()
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._store_group, group)
+        stored_ns = self._clock.monotonic_ns()
         for callback in transaction.callbacks:
             callback()
         _answer(batch, outcomes)
         if transaction.events or transaction.deliveries:
             self._on_events(transaction.events, transaction.deliveries)
-        self._on_group(group)
+        self._on_group(Committed(group, outcomes, decided_ns - begun_ns, stored_ns - decided_ns))
 
     def _store_group(self, group: Group) -> None:
         """Bring a decided group to stable storage; the writer's thread."""

@@ -193,6 +193,10 @@ class SqliteStore:
         for name in names or ():
             self._writer_connection.run("DELETE FROM checkpoint WHERE name = ?", (name,))
 
+    def size_bytes(self) -> int:
+        """Return the size of the database and of its write-ahead log."""
+        return self._path.stat().st_size + self._wal.size_bytes()
+
     def close(self) -> None:
         """Close everything."""
         self._wal.close()
@@ -237,7 +241,7 @@ class _WalMover:
             if self._closing.wait(_CHECKPOINT_SECONDS):
                 break
             # PASSIVE never waits for the writer; past the bound, waiting a little beats growing.
-            mode = "PASSIVE" if self._wal_bytes() < _WAL_BYTES_MAX else "RESTART"
+            mode = "PASSIVE" if self.size_bytes() < _WAL_BYTES_MAX else "RESTART"
             try:
                 connection.run(f"PRAGMA wal_checkpoint({mode})")
             except apsw.BusyError:
@@ -247,7 +251,8 @@ class _WalMover:
                 break
         connection.close()
 
-    def _wal_bytes(self) -> int:
+    def size_bytes(self) -> int:
+        """Return the size of the write-ahead log."""
         try:
             return self._wal_path.stat().st_size
         except FileNotFoundError:

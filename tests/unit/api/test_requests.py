@@ -105,6 +105,7 @@ class Failing:
     """A committer that fails in a certain way."""
 
     failed = False
+    waiting = 0
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -384,12 +385,17 @@ async def test_health_needs_no_key(api: Api) -> None:
         assert (reply.status, reply.body) == (200, {"status": "ok"})
 
 
-async def test_a_server_whose_store_failed_is_not_ready(api: Api) -> None:
-    committer = Failing(StoreFailedError("Broken."))
-    committer.failed = True
-    services: Any = _Replaced(api.services, committer=committer)
-    failed = Api(create_api(services), services, api.clock)
+async def test_a_server_in_trouble_is_not_ready(api: Api) -> None:
+    for name, value, why in (
+        ("failed", True, "store failed"),
+        ("waiting", 10_000, "queue is full"),
+    ):
+        committer = Failing(StoreFailedError("Broken."))
+        setattr(committer, name, value)
+        services: Any = _Replaced(api.services, committer=committer)
+        troubled = Api(create_api(services), services, api.clock)
 
-    assert (await failed.get("/healthz", key="")).status == 200
-    reply = await failed.get("/readyz", key="")
-    assert (reply.status, reply.body) == (503, {"status": "failed"})
+        assert (await troubled.get("/healthz", key="")).status == 200
+        reply = await troubled.get("/readyz", key="")
+        assert (reply.status, reply.body["status"]) == (503, "not ready")
+        assert why in reply.body["reason"]
