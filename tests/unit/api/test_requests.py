@@ -397,5 +397,4 @@ async def test_a_server_in_trouble_is_not_ready(api: Api) -> None:
 
         assert (await troubled.get("/healthz", key="")).status == 200
         reply = await troubled.get("/readyz", key="")
-        assert (reply.status, reply.body["status"]) == (503, "not ready")
-        assert why in reply.body["reason"]
+        assert (reply.status, why in reply.body["reason"]) == (503, True)
