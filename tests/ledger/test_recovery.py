@@ -72,8 +72,18 @@ class RandomLoad:
                 await self._ledger.set_status(random.choice(self._alerts), status)
             case 2:
                 await self._ledger.cancel(f"id_{random.randrange(number + 1)}", event_name=meter)
+            case 3 | 4:
+                await self._ledger.stream([self._streamed(number) for _ in range(5)])
             case _:
                 await self._ledger.committer.record(self._usage(meter, number))
+
+    def _streamed(self, number: int) -> UsageRequest:
+        """Return usage of any meter; its identifier may come twice in the batch."""
+        meter = self._random.choice([*FORMULAS, "windowed"])
+        name = f"id_{number}_{self._random.randrange(20)}"
+        return replace(
+            self._usage(meter, number), request_key=b"", request_digest=b"", identifier=name
+        )
 
     def _usage(self, meter: str, number: int) -> UsageRequest:
         random = self._random
