@@ -22,6 +22,7 @@ from meterbell.ledger.checkpoints import Checkpointer
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.recovery import recover
 from meterbell.ledger.reports import Reporter
+from meterbell.ledger.retention import Retainer
 from meterbell.records import Delivery, Event
 from meterbell.services import Services
 from meterbell.settings import Settings
@@ -152,6 +153,14 @@ async def _running(
         store=store, committer=committer, clock=clock, ids=ids, settings=settings
     )
     reporter = Reporter(store=store, execute=committer.execute, clock=clock)
+    retainer = Retainer(
+        store=store,
+        state=state,
+        clock=clock,
+        indexes=indexes,
+        checkpointer=checkpointer,
+        retention_days=settings.retention_days,
+    )
     committing = asyncio.create_task(committer.run(), name="committer")
     working = [
         asyncio.create_task(dispatcher.run(), name="dispatcher"),
@@ -160,6 +169,9 @@ async def _running(
             name="checkpointer",
         ),
         asyncio.create_task(reporter.run(), name="reporter"),
+        asyncio.create_task(
+            retainer.run(committer, interval_seconds=settings.checkpoint_seconds), name="retainer"
+        ),
     ]
     try:
         yield Services(

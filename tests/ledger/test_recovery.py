@@ -14,7 +14,7 @@ from meterbell.engine.model import AlertStatus, Formula, UsageRequest
 from meterbell.errors import RequestError
 from meterbell.ids import AlertId
 from meterbell.ledger import checkpoints, index
-from tests.builders import HOUR, NOW, make_alert, make_meter, make_request
+from tests.builders import HOUR, make_alert, make_meter, make_request
 from tests.ledger.ledger_run import (
     LedgerRun,
     delete_checkpoints,
@@ -92,7 +92,7 @@ class RandomLoad:
             customer=f"cus_{random.randrange(6)}",
             meter=meter,
             identifier=f"id_{number if random.random() < 0.9 else random.randrange(number + 1)}",
-            timestamp=NOW - random.randrange(4 * HOUR),
+            timestamp=self._ledger.clock.now_ms() // 1000 - random.randrange(4 * HOUR),
         )
         return replace(request, request_key=number.to_bytes(16), request_digest=b"12345678")
 

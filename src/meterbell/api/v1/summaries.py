@@ -37,8 +37,8 @@ def _list(call: Call) -> dict[str, Any]:
         sequence = counter.bucket(hour).head
         while sequence:
             event = services.store.find_event(sequence)
-            if event is None:
-                break
+            if event is None or sequence < services.state.log_begins:
+                raise _dropped(call, hour)
             if sequence not in services.state.cancelled:
                 yield event
             sequence = event.previous
@@ -57,6 +57,17 @@ def _list(call: Call) -> dict[str, Any]:
     page, has_more = _page(call, found)
     data = [render_summary(s, meter=meter, summary_id=_id(call, s)) for s in page]
     return envelope(call, data, has_more=has_more)
+
+
+def _dropped(call: Call, hour: int) -> InvalidParamError:
+    """Return the refusal of a range that cuts an hour whose raw events are not kept any more."""
+    param = "start_time" if call.params["start_time"] // 3600 == hour else "end_time"
+    return InvalidParamError(
+        f"Invalid {param}: {call.params[param]} lies within an hour of which raw meter events were "
+        "dropped by the server's retention_days, so a part of it can't be told. Use a multiple of "
+        "3600.",
+        param=param,
+    )
 
 
 def _require_aligned(call: Call, seconds: int) -> None:
