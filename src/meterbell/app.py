@@ -20,7 +20,7 @@ from meterbell.errors import SettingsError, StoreFailedError
 from meterbell.ids import IdSource, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
 from meterbell.ledger.committer import Committer
-from meterbell.ledger.recovery import recover
+from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.reports import Reporter
 from meterbell.ledger.retention import Retainer
 from meterbell.records import Delivery, Event
@@ -153,25 +153,11 @@ async def _running(
         store=store, committer=committer, clock=clock, ids=ids, settings=settings
     )
     reporter = Reporter(store=store, execute=committer.execute, clock=clock)
-    retainer = Retainer(
-        store=store,
-        state=state,
-        clock=clock,
-        indexes=indexes,
-        checkpointer=checkpointer,
-        retention_days=settings.retention_days,
-    )
     committing = asyncio.create_task(committer.run(), name="committer")
     working = [
         asyncio.create_task(dispatcher.run(), name="dispatcher"),
-        asyncio.create_task(
-            checkpointer.run(committer, interval_seconds=settings.checkpoint_seconds),
-            name="checkpointer",
-        ),
         asyncio.create_task(reporter.run(), name="reporter"),
-        asyncio.create_task(
-            retainer.run(committer, interval_seconds=settings.checkpoint_seconds), name="retainer"
-        ),
+        *_start_saving(settings, store, recovered, clock, committer, checkpointer),
     ]
     try:
         yield Services(
@@ -191,6 +177,34 @@ async def _running(
             await checkpointer.save(committer)
         await _cancel([committing])
         indexes.close()
+
+
+def _start_saving(
+    settings: Settings,
+    store: SqliteStore,
+    recovered: Recovered,
+    clock: Clock,
+    committer: Committer,
+    checkpointer: Checkpointer,
+) -> list[asyncio.Task[None]]:
+    """Save the state at intervals, and drop what is too old behind what is saved."""
+    retainer = Retainer(
+        store=store,
+        state=recovered.state,
+        clock=clock,
+        indexes=recovered.indexes,
+        checkpointer=checkpointer,
+        retention_days=settings.retention_days,
+    )
+    interval_seconds = settings.checkpoint_seconds
+    return [
+        asyncio.create_task(
+            checkpointer.run(committer, interval_seconds=interval_seconds), name="checkpointer"
+        ),
+        asyncio.create_task(
+            retainer.run(committer, interval_seconds=interval_seconds), name="retainer"
+        ),
+    ]
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -61,7 +61,8 @@ def _list(call: Call) -> dict[str, Any]:
 
 def _dropped(call: Call, hour: int) -> InvalidParamError:
     """Return the refusal of a range that cuts an hour whose raw events are not kept any more."""
-    param = "start_time" if call.params["start_time"] // 3600 == hour else "end_time"
+    start = call.params["start_time"]
+    param = "start_time" if start // 3600 == hour and start % 3600 else "end_time"
     return InvalidParamError(
         f"Invalid {param}: {call.params[param]} lies within an hour of which raw meter events were "
         "dropped by the server's retention_days, so a part of it can't be told. Use a multiple of "
