@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from meterbell.api.routes import create_api
 from meterbell.clock import Clock, SystemClock
@@ -59,23 +59,38 @@ class Application:
         self._on_failure = on_failure
         self._api: ASGIApp | None = None
         self._lifespan = Router(lifespan=self._run)
+        self._refused: SettingsError | None = None
         self.failed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""
         if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await self._lifespan(scope, receive, self._told_plainly(send))
         else:
             assert self._api is not None, "requests come after the lifespan's start"
             await self._api(scope, receive, send)
 
     @asynccontextmanager
     async def _run(self, _app: object) -> AsyncIterator[None]:
-        async with running(
-            self._settings, clock=self._clock, ids=self._ids, on_failure=self._fail
-        ) as services:
-            self._api = create_api(services)
-            yield
+        try:
+            async with running(
+                self._settings, clock=self._clock, ids=self._ids, on_failure=self._fail
+            ) as services:
+                self._api = create_api(services)
+                yield
+        except SettingsError as error:
+            self._refused = error
+            raise
+
+    def _told_plainly(self, send: Send) -> Send:
+        """Let a start that is refused on purpose tell its reason in place of a traceback."""
+
+        async def send_plainly(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._refused is not None:
+                message = {**message, "message": str(self._refused)}
+            await send(message)
+
+        return send_plainly
 
     def _fail(self, _error: StoreFailedError) -> None:
         self.failed = True
@@ -153,22 +168,23 @@ async def _running(
         store=store, committer=committer, clock=clock, ids=ids, settings=settings
     )
     reporter = Reporter(store=store, execute=committer.execute, clock=clock)
+    services = Services(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        store=store,
+        state=state,
+        committer=committer,
+        feed=feed,
+    )
     committing = asyncio.create_task(committer.run(), name="committer")
     working = [
         asyncio.create_task(dispatcher.run(), name="dispatcher"),
         asyncio.create_task(reporter.run(), name="reporter"),
-        *_start_saving(settings, store, recovered, clock, committer, checkpointer),
+        *_start_saving(services, recovered, checkpointer),
     ]
     try:
-        yield Services(
-            settings=settings,
-            clock=clock,
-            ids=ids,
-            store=store,
-            state=state,
-            committer=committer,
-            feed=feed,
-        )
+        yield services
     finally:
         feed.notify()
         await _cancel(working)
@@ -180,18 +196,14 @@ async def _running(
 
 
 def _start_saving(
-    settings: Settings,
-    store: SqliteStore,
-    recovered: Recovered,
-    clock: Clock,
-    committer: Committer,
-    checkpointer: Checkpointer,
+    services: Services, recovered: Recovered, checkpointer: Checkpointer
 ) -> list[asyncio.Task[None]]:
     """Save the state at intervals, and drop what is too old behind what is saved."""
+    settings, committer = services.settings, services.committer
     retainer = Retainer(
-        store=store,
+        store=services.store,
         state=recovered.state,
-        clock=clock,
+        clock=services.clock,
         indexes=recovered.indexes,
         checkpointer=checkpointer,
         retention_days=settings.retention_days,

@@ -48,10 +48,9 @@ async def drop_all(ledger: LedgerRun, *, days: int | None = DAYS) -> None:
 
 
 async def prepare(ledger: LedgerRun, formula: Formula = "sum") -> None:
-    """Make a meter and a customer, as far as there is none."""
-    if not ledger.recovered.state.meters:
-        await ledger.create_meter(make_meter(formula=formula))
-        await ledger.create_customer("cus_a")
+    """Make a meter and a customer."""
+    await ledger.create_meter(make_meter(formula=formula))
+    await ledger.create_customer("cus_a")
 
 
 async def use(ledger: LedgerRun, *names: str, at: int | None = None) -> None:
@@ -327,17 +326,21 @@ async def test_c6_a_cancellation_ends_where_the_log_ends(
         ledger.clock.set((NOW + (DAYS + 1) * DAY) * 1000)
         await drop_all(ledger)
         now = ledger.clock.now_ms() // 1000
-        if not is_started_anew:
-            await ledger.cancel("late")
-            await ledger.cancel("later")
-            live = everything(ledger.recovered.state)
+        live = None if is_started_anew else await cancel_both(ledger)
     if is_started_anew:
         async with open_ledger(path, now=now) as ledger:
-            await ledger.cancel("late")
-            await ledger.cancel("later")
-            live = everything(ledger.recovered.state)
+            live = await cancel_both(ledger)
 
     assert recovered_state(path, now=now)[0] == live
+
+
+async def cancel_both(ledger: LedgerRun) -> object:
+    """Cancel what is left of an hour; return the state then."""
+    await ledger.cancel("late")
+    await ledger.cancel("later")
+    counter = ledger.recovered.state.counters[make_meter().id][CustomerId("cus_a")]
+    assert (counter.total, counter.bucket(NOW // HOUR).newest) == (0, None)
+    return everything(ledger.recovered.state)
 
 
 async def test_an_empty_log_has_nothing_to_drop(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def require_counters(dropped: Drop, sequence: int) -> None:
         "The saved counters in meterbell.db are missing or damaged, and they can't be counted "
         f"again: raw meter events received before {day} were dropped (retention_days), so the log "
         f"begins at {dropped.before}. Starting would lose all usage and alert state of that time. "
-        f"Restore the data folder from a backup that was made after {day}, and send what was "
-        "reported since then again: identifiers count once."
+        "Restore the data folder from a backup, as a whole, and report again what came after it "
+        "was made: identifiers count once."
     )
 
 
