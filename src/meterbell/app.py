@@ -204,7 +204,6 @@ def _start_saving(
         store=services.store,
         state=recovered.state,
         clock=services.clock,
-        indexes=recovered.indexes,
         checkpointer=checkpointer,
         retention_days=settings.retention_days,
     )

@@ -2,8 +2,9 @@
 
 A drop has two steps, so that a start finds what the running server found. First a *plan*, at its
 place in commit order: from there on nothing finds the events any more. Then, when both kept
-checkpoints and the indexes hold everything up to the plan, the rows are deleted, a few at a time.
-A start therefore never replays anything that could have found them.
+checkpoints hold everything up to the plan, the rows are deleted, a few at a time. A start therefore
+never counts anew what could have found them. Indexes need less: no identifier that still counts
+once stands among what is dropped.
 """
 
 import asyncio
@@ -18,7 +19,6 @@ from meterbell.engine.state import State
 from meterbell.errors import OverloadedError, SettingsError, StoreUnavailableError
 from meterbell.ledger.checkpoints import POSITIONS, Checkpointer, Positions
 from meterbell.ledger.committer import Committer
-from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.pieces import is_readable
 from meterbell.ledger.transaction import Transaction
 from meterbell.store.base import Store
@@ -120,7 +120,6 @@ class Retainer:
         store: Store,
         state: State,
         clock: Clock,
-        indexes: KeyIndexes,
         checkpointer: Checkpointer,
         retention_days: int | None,
     ) -> None:
@@ -130,14 +129,12 @@ class Retainer:
             store: Where the log is.
             state: Must not find what is dropped.
             clock: The present.
-            indexes: Must hold everything up to a drop before rows are deleted.
             checkpointer: Must have saved everything up to a drop twice.
             retention_days: Days of receipt that are kept; None for ever.
         """
         self._store = store
         self._state = state
         self._clock = clock
-        self._indexes = indexes
         self._checkpointer = checkpointer
         self._retention_days = retention_days
         # A deletion that was cut off is finished after the next start.
@@ -173,16 +170,10 @@ class Retainer:
         drop = Drop(before, self._state.sequence, midnight_ms)
         _store_retention(transaction.objects, Retention(retention.dropped, drop))
         self._state.drop_before(before)
-        transaction.after_commit(
-            lambda: self._indexes.freeze(self._state.sequence, now_ms=self._clock.now_ms())
-        )
 
     async def _begin(self, committer: Committer, planned: Drop) -> None:
         """Begin to delete, if everything up to the plan is saved; else see to it that it will."""
-        if (
-            self._indexes.sealed_until < planned.sequence
-            or await asyncio.to_thread(verified_until, self._store) < planned.sequence
-        ):
+        if await asyncio.to_thread(verified_until, self._store) < planned.sequence:
             await self._checkpointer.save(committer, again=True)
             return
 
