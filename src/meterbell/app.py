@@ -129,11 +129,7 @@ async def _running(
     ids: IdSource,
     on_failure: Callable[[StoreFailedError], None],
 ) -> AsyncIterator[Services]:
-    limits = Limits(
-        alerts_per_scope=settings.alerts_per_scope,
-        identifier_days=settings.identifier_days,
-        auto_create_customers=settings.customers_auto_create,
-    )
+    limits = _limits(settings)
     recovered = recover(store, settings.folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
     logger.info("state recovered", sequence=recovered.state.sequence, replayed=recovered.replayed)
     state, indexes = recovered.state, recovered.indexes
@@ -193,6 +189,14 @@ async def _running(
             await checkpointer.save(committer)
         await _cancel([committing])
         indexes.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        alerts_per_scope=settings.alerts_per_scope,
+        identifier_days=settings.identifier_days,
+        auto_create_customers=settings.customers_auto_create,
+    )
 
 
 def _start_saving(
