@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 from starlette.routing import Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from meterbell.api.routes import create_api
 from meterbell.clock import Clock, SystemClock
@@ -24,6 +24,7 @@ from meterbell.ledger.committer import Committed, Committer
 from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.reports import Reporter
+from meterbell.ledger.retention import Retainer
 from meterbell.metrics import Metrics
 from meterbell.records import Delivery, Event
 from meterbell.services import Services
@@ -61,23 +62,38 @@ class Application:
         self._on_failure = on_failure
         self._api: ASGIApp | None = None
         self._lifespan = Router(lifespan=self._run)
+        self._refused: SettingsError | None = None
         self.failed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""
         if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, send)
+            await self._lifespan(scope, receive, self._told_plainly(send))
         else:
             assert self._api is not None, "requests come after the lifespan's start"
             await self._api(scope, receive, send)
 
     @asynccontextmanager
     async def _run(self, _app: object) -> AsyncIterator[None]:
-        async with running(
-            self._settings, clock=self._clock, ids=self._ids, on_failure=self._fail
-        ) as services:
-            self._api = create_api(services)
-            yield
+        try:
+            async with running(
+                self._settings, clock=self._clock, ids=self._ids, on_failure=self._fail
+            ) as services:
+                self._api = create_api(services)
+                yield
+        except SettingsError as error:
+            self._refused = error
+            raise
+
+    def _told_plainly(self, send: Send) -> Send:
+        """Let a start that is refused on purpose tell its reason in place of a traceback."""
+
+        async def send_plainly(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed" and self._refused is not None:
+                message = {**message, "message": str(self._refused)}
+            await send(message)
+
+        return send_plainly
 
     def _fail(self, _error: StoreFailedError) -> None:
         self.failed = True
@@ -118,7 +134,7 @@ async def _running(
 ) -> AsyncIterator[Services]:
     recovered = _recovered(settings, store, clock, ids)
     state, indexes = recovered.state, recovered.indexes
-    feed = EventFeed()
+    feed, metrics = EventFeed(), Metrics()
     checkpointer = Checkpointer(
         store=store, state=state, clock=clock, indexes=indexes, saved=recovered.saved
     )
@@ -127,8 +143,6 @@ async def _running(
         if events:
             feed.notify()
         dispatcher.wake(deliveries)
-
-    metrics = Metrics()
 
     def on_group(committed: Committed) -> None:
         indexes.freeze_if_due(state.sequence, now_ms=clock.now_ms())
@@ -154,23 +168,24 @@ async def _running(
     )
     metrics.read_from(partial(_readings, store, state, committer, indexes))
     reporter = Reporter(store=store, execute=committer.execute, clock=clock)
+    services = Services(
+        settings=settings,
+        clock=clock,
+        ids=ids,
+        store=store,
+        state=state,
+        committer=committer,
+        feed=feed,
+        metrics=metrics if settings.metrics else None,
+    )
     committing = asyncio.create_task(committer.run(), name="committer")
     working = _start(
         dispatcher=dispatcher.run(),
-        checkpointer=checkpointer.run(committer, interval_seconds=settings.checkpoint_seconds),
         reporter=reporter.run(),
+        **_saving(services, recovered, checkpointer),
     )
     try:
-        yield Services(
-            settings=settings,
-            clock=clock,
-            ids=ids,
-            store=store,
-            state=state,
-            committer=committer,
-            feed=feed,
-            metrics=metrics if settings.metrics else None,
-        )
+        yield services
     finally:
         feed.notify()
         await _cancel(working)
@@ -193,6 +208,7 @@ def _readings(
         "meterbell_keys_in_memory": in_memory,
         "meterbell_keys_in_segments": in_segments,
         "meterbell_store_bytes": store.size_bytes(),
+        "meterbell_log_events": store.count_events(state.log_begins),
         "meterbell_ready": float(not committer.failed),
     }
 
@@ -210,6 +226,25 @@ def _recovered(settings: Settings, store: SqliteStore, clock: Clock, ids: IdSour
 
 def _start(**work: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
     return [asyncio.create_task(coroutine, name=name) for name, coroutine in work.items()]
+
+
+def _saving(
+    services: Services, recovered: Recovered, checkpointer: Checkpointer
+) -> dict[str, Coroutine[Any, Any, None]]:
+    """Return the work that saves the state at intervals and drops what is too old behind it."""
+    settings, committer = services.settings, services.committer
+    retainer = Retainer(
+        store=services.store,
+        state=recovered.state,
+        clock=services.clock,
+        checkpointer=checkpointer,
+        retention_days=settings.retention_days,
+    )
+    seconds = settings.checkpoint_seconds
+    return {
+        "checkpointer": checkpointer.run(committer, interval_seconds=seconds),
+        "retainer": retainer.run(committer, interval_seconds=seconds),
+    }
 
 
 async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:

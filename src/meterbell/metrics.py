@@ -40,7 +40,8 @@ READ: dict[str, tuple[str, str]] = {
     "meterbell_counters": ("gauge", "Counters in memory, one for each meter and customer."),
     "meterbell_keys_in_memory": ("gauge", "Identifiers and request keys in dictionaries."),
     "meterbell_keys_in_segments": ("gauge", "Identifiers and request keys in mapped files."),
-    "meterbell_store_bytes": ("gauge", "Size of the database and its write-ahead log, in bytes."),
+    "meterbell_store_bytes": ("gauge", "Bytes of the database file that are in use."),
+    "meterbell_log_events": ("gauge", "Meter events that the log holds."),
     "meterbell_ready": ("gauge", "1 while the server takes requests, 0 once its store failed."),
 }
 """Metrics that are read when somebody asks: kind and meaning."""

@@ -30,6 +30,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         test_key: A test-mode secret key to accept besides the stored ones, for scripts and CI.
         customers_auto_create: Usage for an unknown customer id creates the customer.
         identifier_days: For how many days an identifier counts once; at least 35 (C2).
+        retention_days: For how many days of receipt raw meter events are kept, at least as many as
+            `identifier_days`; None for ever. What they added to counters stays.
         alerts_per_scope: Non-archived alerts per meter and scope (A7).
         queue_max: Meter events and changes that may wait for a commit; past it 429 is answered.
         stream_events_max: Meter events in one request of the v2 stream; a body may have 4 KiB for
@@ -46,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     test_key: str | None = None
     customers_auto_create: bool = False
     identifier_days: Annotated[int, Meta(ge=35)] = 35
+    retention_days: Annotated[int, Meta(ge=35)] | None = None
     alerts_per_scope: _Positive = 25
     queue_max: _Positive = 10_000
     stream_events_max: Annotated[int, Meta(ge=1, le=10_000)] = 100
@@ -85,9 +88,16 @@ def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -
     folder = str(given.get("data") or from_environment.get("data") or Settings().data)
     merged: dict[str, Any] = {**_read_file(Path(folder)), **from_environment, **given}
     try:
-        return msgspec.convert(merged, Settings, strict=False)
+        settings = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"A setting is not acceptable: {error}") from error
+    if settings.retention_days is not None and settings.retention_days < settings.identifier_days:
+        raise SettingsError(
+            f"A setting is not acceptable: retention_days ({settings.retention_days}) must be at "
+            f"least identifier_days ({settings.identifier_days}): an identifier is looked up in "
+            "the raw event - at `$.retention_days`"
+        )
+    return settings
 
 
 def _read_file(folder: Path) -> dict[str, Any]:

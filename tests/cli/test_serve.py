@@ -3,10 +3,11 @@
 import json
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -182,3 +183,19 @@ def test_stopping_does_not_wait_for_listeners(tmp_path: Path) -> None:
 
     assert status == 0
     assert answer.startswith(b"HTTP/1.1 503")
+
+
+def test_a_trimmed_log_without_its_checkpoints_is_not_started(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with ServerProcess(data, arguments=["--retention-days", "35"]) as server:
+        server.stop()
+    fact = {"dropped": {"before": 500, "sequence": 900, "received_before_ms": 1767225600000}}
+    with closing(sqlite3.connect(data / "meterbell.db")) as connection, connection:
+        connection.execute("INSERT INTO meta VALUES ('retention', ?)", (json.dumps(fact),))
+
+    with pytest.raises(AssertionError, match=r"the server ended with status [1-9]"):
+        server.start()
+
+    assert "received before 2026-01-01 were dropped" in server.output
+    assert "Restore the data folder from a backup" in server.output
+    assert "Traceback" not in server.output

@@ -15,7 +15,7 @@ import pytest
 import stripe
 
 from tests.faults.checker import check
-from tests.faults.load import CUSTOMERS, Client, Promises, settle
+from tests.faults.load import CUSTOMERS, SINGLE, STREAM, Client, Promises, Way, settle
 from tests.ledger.ledger_run import delete_checkpoints, recovered_state
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
@@ -23,6 +23,7 @@ from tests.support.waiting import wait_for
 
 CLIENTS = 8
 CYCLES = 20
+CYCLES_STREAM = 12
 CYCLES_DEEP = 200
 
 
@@ -38,7 +39,7 @@ def create_objects(client: stripe.StripeClient, url: str) -> str:
             "default_aggregation": {"formula": "sum"},
         }
     )
-    for gte in (1, 20, 50, 100, 150, 300, 600):
+    for gte in (1, 20, 50, 100, 150, 300, 600, 2000):
         create_alert(client, meter.id, gte)
     return meter.id
 
@@ -54,13 +55,16 @@ def create_alert(client: stripe.StripeClient, meter: str, gte: int) -> str:
     return alert.id
 
 
-def run_cycle(server: ServerProcess, promises: Promises, random: Random, cycle: int) -> None:
+def run_cycle(
+    server: ServerProcess, promises: Promises, random: Random, cycle: int, way: Way
+) -> None:
     """Load a running server with all clients and kill it after some acknowledgements."""
     enough = random.randrange(40, 250)
     acknowledged = threading.Semaphore(0)
     stop = threading.Event()
     clients = [
         Client(
+            way=way,
             port=server.port,
             key=server.key,
             promises=promises,
@@ -82,7 +86,7 @@ def run_cycle(server: ServerProcess, promises: Promises, random: Random, cycle: 
         assert client.refused == []
 
 
-def kill_and_check(tmp_path: Path, *, cycles: int, seed: int) -> None:
+def kill_and_check(tmp_path: Path, *, cycles: int, seed: int, way: Way) -> None:
     random = Random(seed)
     promises = Promises()
     data = tmp_path / "data"
@@ -90,9 +94,9 @@ def kill_and_check(tmp_path: Path, *, cycles: int, seed: int) -> None:
     with WebhookReceiver() as receiver, server:
         meter = create_objects(server.client, receiver.url)
         for cycle in range(cycles):
-            run_cycle(server, promises, random, cycle)
+            run_cycle(server, promises, random, cycle, way)
             server.start()
-            settle(server.port, server.key, promises)
+            settle(server.port, server.key, promises, way, random)
             late = create_alert(server.client, meter, random.randrange(1, 40))
             if random.random() < 0.5:
                 server.client.v1.billing.alerts.deactivate(late)
@@ -103,11 +107,11 @@ def kill_and_check(tmp_path: Path, *, cycles: int, seed: int) -> None:
         server.stop()
 
     findings = check(data / "meterbell.db")
-    assert set(findings.identifiers) == promises.acknowledged
+    assert set(findings.identifiers) == set(promises.acknowledged)
     assert set(findings.identifiers.values()) == {1}
     expected: dict[str, Decimal] = defaultdict(Decimal)
-    for customer, value in promises.sent.values():
-        expected[customer] += Decimal(value)
+    for usage in promises.sent.values():
+        expected[usage.customer] += Decimal(usage.value)
     assert {customer: total for (_, customer), total in findings.totals.items()} == expected
     assert findings.triggers
     assert len(findings.recorded) == len(set(findings.recorded))
@@ -154,9 +158,18 @@ def check_replay(database: Path) -> None:
 
 
 def test_c1_c2_a4_a5_d1_kill_9_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    kill_and_check(tmp_path, cycles=CYCLES, seed=1)
+    kill_and_check(tmp_path, cycles=CYCLES, seed=1, way=SINGLE)
 
 
 @pytest.mark.deep
 def test_c1_c2_a4_a5_d1_kill_9_many_times(tmp_path: Path) -> None:
-    kill_and_check(tmp_path, cycles=CYCLES_DEEP, seed=2)
+    kill_and_check(tmp_path, cycles=CYCLES_DEEP, seed=2, way=SINGLE)
+
+
+def test_c1_c2_a4_a5_d1_kill_9_under_streams_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    kill_and_check(tmp_path, cycles=CYCLES_STREAM, seed=3, way=STREAM)
+
+
+@pytest.mark.deep
+def test_c1_c2_a4_a5_d1_kill_9_under_streams_many_times(tmp_path: Path) -> None:
+    kill_and_check(tmp_path, cycles=CYCLES_DEEP, seed=4, way=STREAM)

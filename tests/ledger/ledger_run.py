@@ -119,7 +119,11 @@ class LedgerRun:
 
 
 def open_recovered(
-    path: Path, store: SqliteStore | None = None, *, limits: Limits | None = None
+    path: Path,
+    store: SqliteStore | None = None,
+    *,
+    limits: Limits | None = None,
+    now: int = NOW,
 ) -> tuple[SqliteStore, Recovered]:
     """Open the database at `path` as a start of the server would, without running anything."""
     store = store or SqliteStore(path)
@@ -127,7 +131,7 @@ def open_recovered(
         store,
         path.parent / KEYS_FOLDER,
         limits=limits or Limits(),
-        clock=SettableClock(NOW * 1000),
+        clock=SettableClock(now * 1000),
         ids=RandomIds(),
     )
 
@@ -140,14 +144,15 @@ def everything(state: State) -> object:
         state.alerts,
         {meter: alerts for meter, alerts in state.meter_alerts.items() if alerts != MeterAlerts()},
         state.cancelled,
+        state.log_begins,
         state.customers,
         state.meters,
     )
 
 
-def recovered_state(path: Path) -> tuple[object, int, int]:
+def recovered_state(path: Path, *, now: int = NOW) -> tuple[object, int, int]:
     """Return the state after a start, how many entries were replayed, and trigger mismatches."""
-    store, recovered = open_recovered(path)
+    store, recovered = open_recovered(path, now=now)
     recovered.indexes.close()
     store.close()
     return everything(recovered.state), recovered.replayed, recovered.mismatches
@@ -167,12 +172,13 @@ async def open_ledger(
     *,
     queue_max: int = 10_000,
     limits: Limits | None = None,
+    now: int = NOW,
     make_store: Callable[[Path], SqliteStore] = SqliteStore,
 ) -> AsyncIterator[LedgerRun]:
     """Run a ledger over the database at `path`; nothing is saved at the end but what was."""
     migrate(path)
-    store, recovered = open_recovered(path, make_store(path), limits=limits)
-    clock = SettableClock(NOW * 1000)
+    store, recovered = open_recovered(path, make_store(path), limits=limits, now=now)
+    clock = SettableClock(now * 1000)
     checkpointer = Checkpointer(
         store=store,
         state=recovered.state,

@@ -14,7 +14,7 @@ from meterbell.engine.model import AlertStatus, Formula, UsageRequest
 from meterbell.errors import RequestError
 from meterbell.ids import AlertId
 from meterbell.ledger import checkpoints, index
-from tests.builders import HOUR, NOW, make_alert, make_meter, make_request
+from tests.builders import HOUR, make_alert, make_meter, make_request
 from tests.ledger.ledger_run import (
     LedgerRun,
     delete_checkpoints,
@@ -72,8 +72,18 @@ class RandomLoad:
                 await self._ledger.set_status(random.choice(self._alerts), status)
             case 2:
                 await self._ledger.cancel(f"id_{random.randrange(number + 1)}", event_name=meter)
+            case 3 | 4:
+                await self._ledger.stream([self._streamed(number) for _ in range(5)])
             case _:
                 await self._ledger.committer.record(self._usage(meter, number))
+
+    def _streamed(self, number: int) -> UsageRequest:
+        """Return usage of any meter; its identifier may come twice in the batch."""
+        meter = self._random.choice([*FORMULAS, "windowed"])
+        name = f"id_{number}_{self._random.randrange(20)}"
+        return replace(
+            self._usage(meter, number), request_key=b"", request_digest=b"", identifier=name
+        )
 
     def _usage(self, meter: str, number: int) -> UsageRequest:
         random = self._random
@@ -82,7 +92,7 @@ class RandomLoad:
             customer=f"cus_{random.randrange(6)}",
             meter=meter,
             identifier=f"id_{number if random.random() < 0.9 else random.randrange(number + 1)}",
-            timestamp=NOW - random.randrange(4 * HOUR),
+            timestamp=self._ledger.clock.now_ms() // 1000 - random.randrange(4 * HOUR),
         )
         return replace(request, request_key=number.to_bytes(16), request_digest=b"12345678")
 

@@ -39,6 +39,17 @@ def test_a_piece_that_is_not_usable_gives_way_to_the_one_before(store: Store) ->
     assert loaded == {"a": Checkpoint("a", 1, b"old")}
 
 
+def test_all_intact_generations_are_read(store: Store, tmp_path: Path) -> None:
+    save(store, *(Checkpoint(name, n, b"%d" % n) for n in range(1, 4) for name in ("a", "b")))
+    connection = apsw.Connection(str(tmp_path / "meterbell.db"))
+    connection.execute("UPDATE checkpoint SET data = x'00' WHERE name = 'a' AND sequence = 3")
+    connection.close()
+
+    found = [(piece.name, piece.sequence) for piece in store.read_checkpoints()]
+
+    assert found == [("a", 2), ("b", 3), ("b", 2)]
+
+
 def test_two_generations_are_kept(store: Store) -> None:
     save(store, *(Checkpoint("a", n, b"%d" % n) for n in range(1, 6)))
     seen: list[int] = []

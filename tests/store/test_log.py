@@ -176,3 +176,62 @@ def test_a_meter_keeps_its_identity_when_its_name_changes(store: Store) -> None:
     event = store.find_event(1)
     assert event is not None
     assert event.meter == meter.id
+
+
+def test_the_log_is_trimmed_from_its_left_a_few_rows_at_a_time(open_store: OpenStore) -> None:
+    store = open_store()
+    add_meter(store)
+    alert = replace(make_alert(), created_sequence=3)
+    entries: list[LogEntry] = [
+        make_entry(1),
+        make_entry(2),
+        AlertChange(3, alert, evaluated=False, received_at_ms=NOW * 1000),
+        Cancellation(4, 1, NOW * 1000),
+        make_entry(5),
+        make_entry(6),
+        Cancellation(7, 6, NOW * 1000),
+    ]
+    with store.transaction():
+        store.append(entries)
+    assert store.count_events(1) == 4
+
+    dropped = []
+    place = 0
+    while True:
+        with store.transaction():
+            found = store.drop_log(after=place, before=6, rows_max=2)
+        if found is None:
+            break
+        place = found[0]
+        dropped.append(found)
+
+    assert dropped == [(2, 2), (5, 1)]
+    store = open_store()
+    assert list(store.read_log(0)) == [entries[2], *entries[5:]]
+    assert list(store.read_log(5)) == entries[5:]
+    assert [bool(store.find_event(place)) for place in range(1, 8)] == [*[False] * 5, True, False]
+    assert store.count_events(6) == 1
+    assert store.last_sequence() == 7
+
+
+def test_the_size_is_what_is_in_use(store: Store) -> None:
+    add_meter(store)
+    entries: list[LogEntry] = [make_entry(n, rest={"note": f"{n}" * 2000}) for n in range(1, 301)]
+    empty = store.size_bytes()
+    with store.transaction():
+        store.append(entries)
+    full = store.size_bytes()
+
+    with store.transaction():
+        store.drop_log(after=0, before=301, rows_max=1000)
+
+    assert store.size_bytes() < (empty + full) // 2
+
+
+def test_an_entry_begins_where_it_was_appended(store: Store) -> None:
+    add_meter(store)
+    run = EventRun(1, NOW * 1000, [*make_entry(1).rows, *make_entry(2).rows])
+    with store.transaction():
+        store.append([run, make_entry(3)])
+
+    assert [store.begin_of_entry(place) for place in (1, 2, 3, 4)] == [1, 3, 3, 4]

@@ -56,6 +56,17 @@ def test_a_value_that_is_not_acceptable_is_refused_by_name(name: str, text: str)
         load_settings({}, {ENVIRONMENT_PREFIX + name.upper(): text})
 
 
+@pytest.mark.parametrize(("retention", "identifiers"), [(34, 35), (35, 36), (99, 100)])
+def test_c2_raw_events_are_kept_as_long_as_identifiers_at_least(
+    retention: int, identifiers: int
+) -> None:
+    with pytest.raises(SettingsError, match=r"not acceptable: .*\$\.retention_days"):
+        load_settings({"retention_days": retention, "identifier_days": identifiers}, {})
+
+    assert load_settings({"retention_days": identifiers}, {}).retention_days == identifiers
+    assert load_settings({}, {}).retention_days is None
+
+
 def test_c2_an_identifier_counts_once_for_35_days_at_least() -> None:
     assert load_settings({"identifier_days": 35}, {}).identifier_days == 35
     with pytest.raises(SettingsError, match="identifier_days"):

@@ -33,6 +33,12 @@ def serve(
     identifier_days: Annotated[
         int | None, typer.Option(help="Days for which an identifier counts once (35 or more).")
     ] = None,
+    retention_days: Annotated[
+        int | None,
+        typer.Option(
+            help="Days for which raw meter events are kept (35 or more; default: for ever)."
+        ),
+    ] = None,
     alerts_per_scope: Annotated[
         int | None, typer.Option(help="Alerts per meter and scope.")
     ] = None,
@@ -62,6 +68,7 @@ def serve(
                 "test_key": test_key,
                 "customers_auto_create": customers_auto_create,
                 "identifier_days": identifier_days,
+                "retention_days": retention_days,
                 "alerts_per_scope": alerts_per_scope,
                 "queue_max": queue_max,
                 "stream_events_max": stream_events_max,

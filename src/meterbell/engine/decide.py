@@ -212,6 +212,8 @@ class Group:
             case Cancellation():
                 event = self._event(entry.cancelled_sequence)
                 self._append(entry)
+                if event is None:
+                    return  # dropped: the checkpoint holds the effect
                 self.state.cancelled.add(event.sequence)
                 counter = self.state.counter(event.meter, event.customer)
                 if counter is None or entry.sequence > counter.changed:
@@ -235,7 +237,8 @@ class Group:
         def matches(sequence: int) -> bool:
             event = self._event(sequence)
             return (
-                event.identifier == identifier
+                event is not None
+                and event.identifier == identifier
                 and event.livemode == livemode
                 and event.received_at_ms >= oldest
             )
@@ -277,8 +280,10 @@ class Group:
         self._run = None
         self.state.sequence = entry.sequence
 
-    def _event(self, sequence: int) -> MeterEvent:
-        """Return a meter event of this group or of an earlier one."""
+    def _event(self, sequence: int) -> MeterEvent | None:
+        """Return a meter event of this group or of an earlier one; None for a dropped one."""
+        if sequence < self.state.log_begins:
+            return None
         if sequence < self._first_sequence:
             return self._lookup(sequence)
         for entry in reversed(self.entries):
@@ -295,7 +300,8 @@ class Group:
         def matches(sequence: int) -> bool:
             event = self._event(sequence)
             return (
-                event.request_key == request.request_key
+                event is not None
+                and event.request_key == request.request_key
                 and event.livemode == request.livemode
                 and event.received_at_ms >= oldest
             )
@@ -305,6 +311,7 @@ class Group:
         if sequence is None:
             return None
         event = self._event(sequence)
+        assert event is not None, "it was found just now"
         if event.request_digest != request.request_digest:
             raise IdempotencyMismatchError(
                 "Keys for idempotent requests can only be used with the same parameters they were "
@@ -334,6 +341,8 @@ class Group:
             sequence = counter.bucket(hour).head
             while sequence:
                 found = self._event(sequence)
+                if found is None:
+                    return  # dropped, and so are all before it
                 if sequence not in self.state.cancelled:
                     yield found
                 sequence = found.previous

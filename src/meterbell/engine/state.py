@@ -11,8 +11,8 @@ from meterbell.engine.counter import ALWAYS, Counter
 from meterbell.engine.model import Alert, Meter, MeterEvent
 from meterbell.ids import AlertId, CustomerId, MeterId
 
-Lookup = Callable[[int], MeterEvent]
-"""Returns the accepted meter event at a place in commit order."""
+Lookup = Callable[[int], MeterEvent | None]
+"""Returns the accepted meter event at a place in commit order; None if the log holds it no more."""
 K = TypeVar("K")
 
 
@@ -110,7 +110,8 @@ class State:
         plain_meters: By mode and event name, active ones that read the usual payload.
         plain_meters_by_id: All of them.
         counters: By meter and customer, in the order in which they were made.
-        cancelled: Sequences of cancelled meter events.
+        log_begins: Meter events before this sequence are dropped: nothing finds them any more.
+        cancelled: Sequences of cancelled meter events that are not dropped.
         customers: Known customer ids by mode; deleted ones are not in it.
         deleted_customers: Ids that are not used again, with their mode.
     """
@@ -123,6 +124,7 @@ class State:
     )
     limits: Limits = field(default_factory=Limits)
     sequence: int = 0
+    log_begins: int = 1
     meters: dict[MeterId, Meter] = field(default_factory=dict)
     meters_by_event_name: dict[tuple[bool, str], Meter] = field(default_factory=dict)
     plain_meters: dict[bool, dict[str, PlainMeter]] = field(default_factory=_by_mode)
@@ -200,6 +202,11 @@ class State:
         self.customers[livemode].pop(customer, None)
         self.deleted_customers.add((livemode, customer))
         self.shut_out(customer, livemode=livemode)
+
+    def drop_before(self, sequence: int) -> None:
+        """Find no meter event before a sequence any more; what it added to counters stays."""
+        self.log_begins = max(self.log_begins, sequence)
+        self.cancelled = {place for place in self.cancelled if place >= self.log_begins}
 
     def shut_out(self, customer: CustomerId, *, livemode: bool) -> None:
         """Have each event for a deleted customer judged anew: its counters alone don't tell."""

@@ -85,10 +85,15 @@ class Checkpointer:
             except (StoreUnavailableError, OverloadedError) as error:
                 logger.warning("checkpoint skipped", error=str(error))
 
-    async def save(self, committer: Committer) -> None:
-        """Save what changed since the last time."""
+    async def save(self, committer: Committer, *, again: bool = False) -> None:
+        """Save what changed since the last time.
+
+        Args:
+            committer: Where pieces are saved in commit order.
+            again: Whether to say again how far the pieces hold even if nothing changed.
+        """
         sequence = self._state.sequence
-        if sequence == self._saved_at:
+        if sequence == self._saved_at and not again:
             return
         for meter in list(self._state.counters):
             for number in self._pieces_of(meter):

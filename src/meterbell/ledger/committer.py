@@ -319,7 +319,7 @@ class Committer:
             return [error] * len(batches)
         return [None] * len(batches)
 
-    def _find_event(self, sequence: int) -> MeterEvent:
+    def _find_event(self, sequence: int) -> MeterEvent | None:
         event = self._store.find_event(sequence)
         assert event is not None, f"the log has no meter event {sequence}"
         return event

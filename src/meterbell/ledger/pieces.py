@@ -15,7 +15,10 @@ from meterbell.ids import AlertId, CustomerId, MeterId
 
 COUNTERS_MAX = 1024
 FORMAT = 2
-"""Changes with the layout of counters; pieces of another format are ignored and replayed."""
+"""Changes with the layout of counters; pieces of another format are ignored and replayed.
+
+A log that was trimmed can't be replayed: a new format must come with a reader of the one before.
+"""
 
 Piece = tuple[int, MeterId, list[tuple[CustomerId, Counter]]]
 

@@ -21,6 +21,7 @@ from meterbell.ids import AlertId, IdSource
 from meterbell.ledger.checkpoints import POSITIONS, Positions
 from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.pieces import decode_piece, is_readable, share_values
+from meterbell.ledger.retention import Drop, load_retention, require_counters
 from meterbell.records import TriggerRecord
 from meterbell.store import tables
 from meterbell.store.base import Checkpoint, Store
@@ -81,18 +82,23 @@ def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) 
         request_keys={mode: indexes.request_keys[mode] for mode in (False, True)},
         limits=limits,
     )
+    retention = load_retention(store.reader)
     pieces = store.load_checkpoints(_is_usable)
     saved = {name: piece.sequence for name, piece in pieces.items() if name != POSITIONS}
     recovered = Recovered(state, indexes, saved, replayed=0, mismatches=0)
     _load_objects(store, state)
-    start = min(_load_counters(state, pieces), indexes.sealed_until)
+    start = _load_counters(state, pieces)
+    require_counters(retention.dropped, start)
+    # Identifiers that are looked for stand behind what was dropped.
+    start = min(start, max(indexes.sealed_until, retention.dropped.before - 1))
+    state.drop_before(retention.dropped.before)
     for entry in store.read_control(start):
         if isinstance(entry, AlertChange):
             state.put_alert(entry.alert, sequence=entry.sequence)
-        elif isinstance(entry, Cancellation):
+        elif isinstance(entry, Cancellation) and entry.cancelled_sequence >= state.log_begins:
             state.cancelled.add(entry.cancelled_sequence)
     state.sequence = start
-    _replay(store, recovered, now_ms=now_ms)
+    _replay(store, recovered, retention.planned, now_ms=now_ms)
     recovered.replayed = state.sequence - start
     for livemode, customer in state.deleted_customers:
         state.shut_out(customer, livemode=livemode)
@@ -155,11 +161,11 @@ def _place(name: str) -> tuple[str, int]:
     return head, int(number) if number.isdigit() else 0
 
 
-def _replay(store: Store, recovered: Recovered, *, now_ms: int) -> None:
-    """Take the rest of the log in."""
+def _replay(store: Store, recovered: Recovered, planned: Drop | None, *, now_ms: int) -> None:
+    """Take the rest of the log in; what was to be dropped is found no more from there on."""
     state = recovered.state
 
-    def lookup(sequence: int) -> MeterEvent:
+    def lookup(sequence: int) -> MeterEvent | None:
         event = store.find_event(sequence)
         assert event is not None, f"the log has no meter event {sequence}"
         return event
@@ -170,6 +176,9 @@ def _replay(store: Store, recovered: Recovered, *, now_ms: int) -> None:
     group = Group(state, lookup, now_ms=0)
     told = state.sequence
     for entry in store.read_log(state.sequence):
+        if planned is not None and entry.sequence > planned.sequence:
+            state.drop_before(planned.before)
+            planned = None
         first_ms = min(first_ms, entry.received_at_ms)
         if isinstance(entry, EventRun):
             replay_run(group, entry, values)
@@ -183,6 +192,8 @@ def _replay(store: Store, recovered: Recovered, *, now_ms: int) -> None:
             recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
             group = Group(state, lookup, now_ms=0)
     recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
+    if planned is not None:
+        state.drop_before(planned.before)
     recovered.indexes.hold_since(first_ms)
 
 

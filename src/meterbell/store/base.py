@@ -104,5 +104,31 @@ class Store(Protocol):
         The writer's, inside a transaction.
         """
 
+    def read_checkpoints(self) -> Iterator[Checkpoint]:
+        """Yield all intact generations of all pieces, newest first by name; in any thread."""
+
+    def begin_of_entry(self, sequence: int) -> int:
+        """Return where the first entry at or after a sequence begins; past the end without one."""
+
+    def drop_log(self, *, after: int, before: int, rows_max: int) -> tuple[int, int] | None:
+        """Delete meter events and cancellations from the log's left; alert changes stay.
+
+        The writer's, inside a transaction.
+
+        Args:
+            after: Where the call before this one ended; 0 at first.
+            before: A place where an entry begins; it stays.
+            rows_max: How many rows are deleted at most.
+
+        Returns:
+            Where it ended and how many meter events it deleted; None if nothing is left to delete.
+        """
+
+    def size_bytes(self) -> int:
+        """Return how much of the database file is in use; cheap."""
+
+    def count_events(self, since: int) -> int:
+        """Return how many meter events the log holds from a sequence on; cheap."""
+
     def close(self) -> None:
         """Close everything; call it when nobody writes or reads any more."""

@@ -33,6 +33,11 @@ _READ_RUN = (
     " WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1"
 )
 
+_READ_OLD = (
+    "SELECT sequence, events, kind FROM log"
+    " WHERE sequence > ? AND sequence < ? AND kind <> 3 ORDER BY sequence LIMIT ?"
+)
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_rows = msgspec.msgpack.Decoder(list[EventRow]).decode
 _decode_number = msgspec.msgpack.Decoder(int).decode
@@ -48,6 +53,17 @@ class LogWriter:
         self._compress = zstandard.ZstdCompressor(
             level=_COMPRESSION_LEVEL, write_checksum=True
         ).compress
+
+    def drop(self, *, after: int, before: int, rows_max: int) -> tuple[int, int] | None:
+        """Delete rows in (`after`, `before`) but alert changes; return last place and events."""
+        rows = self._connection.run(_READ_OLD, (after, before, rows_max))
+        if not rows:
+            return None
+        last = rows[-1][0]
+        self._connection.run(
+            "DELETE FROM log WHERE sequence > ? AND sequence <= ? AND kind <> 3", (after, last)
+        )
+        return last, sum(events for _, events, kind in rows if kind == METER_EVENTS)
 
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Add entries inside the open transaction."""
@@ -121,6 +137,20 @@ class LogReader:
             "SELECT sequence + events - 1 FROM log WHERE sequence = (SELECT max(sequence) FROM log)"
         )
         return int(found[0][0]) if found else 0
+
+    def begin_of_entry(self, sequence: int) -> int:
+        """Return where the first entry at or after a sequence begins; past the end without one."""
+        rows = self._connection.run(
+            "SELECT sequence FROM log WHERE sequence >= ? ORDER BY sequence LIMIT 1", (sequence,)
+        )
+        return int(rows[0][0]) if rows else self.last_sequence() + 1
+
+    def count_events(self, since: int) -> int:
+        """Return how many meter events stand at or after a sequence where an entry begins."""
+        others = self._connection.run(
+            "SELECT count(*) FROM log WHERE kind <> 1 AND sequence >= ?", (since,)
+        )
+        return self.last_sequence() + 1 - since - int(others[0][0])
 
     def first_sequence_since(self, received_at_ms: int) -> int:
         """Return a sequence before which everything was received before an instant.

@@ -26,6 +26,9 @@ _CHECKPOINT_SECONDS = 0.2
 _BUSY_MS = 20
 _WAL_BYTES_MAX = 64 * 2**20
 _GENERATIONS_KEPT = 2
+_READ_CHECKPOINTS = (
+    "SELECT name, sequence, checksum, data FROM checkpoint ORDER BY name, generation DESC"
+)
 
 # After one of these nothing about the file is certain.
 _FATAL = (
@@ -157,6 +160,27 @@ class SqliteStore:
         """Return the place in commit order of the log's last entry; 0 for an empty log."""
         return self._log.last_sequence()
 
+    def begin_of_entry(self, sequence: int) -> int:
+        """Return where the first entry at or after a sequence begins; past the end without one."""
+        return self._log.begin_of_entry(sequence)
+
+    def drop_log(self, *, after: int, before: int, rows_max: int) -> tuple[int, int] | None:
+        """Delete meter events and cancellations from the log's left; alert changes stay."""
+        return self._log_writer.drop(after=after, before=before, rows_max=rows_max)
+
+    def count_events(self, since: int) -> int:
+        """Return how many meter events the log holds from a sequence on."""
+        return self._log.count_events(since)
+
+    def size_bytes(self) -> int:
+        """Return how much of the database file is in use; SQLite fills the rest again."""
+        (facts,) = self._reader_connection.run(
+            "SELECT page_count, freelist_count, page_size"
+            " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+        )
+        pages, unused, page_bytes = facts
+        return int((pages - unused) * page_bytes)
+
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a piece of the state and the one before it."""
         connection = self._writer_connection
@@ -176,9 +200,7 @@ class SqliteStore:
     def load_checkpoints(self, usable: Callable[[Checkpoint], bool]) -> dict[str, Checkpoint]:
         """Return by name the newest piece that is intact and that `usable` accepts."""
         found: dict[str, Checkpoint] = {}
-        rows = self._reader_connection.iterate(
-            "SELECT name, sequence, checksum, data FROM checkpoint ORDER BY name, generation DESC"
-        )
+        rows = self._reader_connection.iterate(_READ_CHECKPOINTS)
         for name, sequence, checksum, data in rows:
             if name not in found and checksum == _checksum(name, sequence, data):
                 checkpoint = Checkpoint(name, sequence, data)
@@ -186,16 +208,22 @@ class SqliteStore:
                     found[name] = checkpoint
         return found
 
+    def read_checkpoints(self) -> Iterator[Checkpoint]:
+        """Yield all intact generations of all pieces, over a connection of its own."""
+        connection = Connection(self._path, readonly=True)
+        try:
+            for name, sequence, checksum, data in connection.iterate(_READ_CHECKPOINTS):
+                if checksum == _checksum(name, sequence, data):
+                    yield Checkpoint(name, sequence, data)
+        finally:
+            connection.close()
+
     def delete_checkpoints(self, names: Collection[str] | None = None) -> None:
         """Forget pieces by name; all of them by default, so that the next start replays all."""
         if names is None:
             self._writer_connection.run("DELETE FROM checkpoint")
         for name in names or ():
             self._writer_connection.run("DELETE FROM checkpoint WHERE name = ?", (name,))
-
-    def size_bytes(self) -> int:
-        """Return the size of the database and of its write-ahead log."""
-        return self._path.stat().st_size + self._wal.size_bytes()
 
     def close(self) -> None:
         """Close everything."""

@@ -223,3 +223,26 @@ async def test_a_deleted_customer_keeps_its_summaries(api: Api, meter: str) -> N
     await api.send("DELETE", "/v1/customers/cus_a")
 
     assert await total(api, meter) == 3
+
+
+async def test_a_range_that_cuts_an_hour_with_dropped_events_is_refused(
+    api: Api, meter: str
+) -> None:
+    """Whole hours stay exact, because their totals stay."""
+    await api.use("1", timestamp=NOW - 2 * HOUR + 60)
+    await api.use("2", timestamp=NOW - HOUR + 60)
+    await api.use("4", timestamp=NOW - HOUR + 120)
+
+    api.services.state.drop_before(api.services.state.sequence)
+
+    inside = {"start_time": NOW - HOUR + 60, "end_time": NOW}
+    refused = await summaries(api, meter, **inside)
+    assert (refused.status, refused.error["param"]) == (400, "start_time")
+    assert "retention_days" in refused.error["message"]
+    refused = await summaries(api, meter, start_time=NOW - HOUR, end_time=NOW - 60)
+    assert (refused.status, refused.error["param"]) == (400, "end_time")
+    whole = await summaries(api, meter, start_time=NOW - HOUR, end_time=NOW)
+    assert whole.body["data"][0]["aggregated_value"] == 6
+    # An hour without usage has nothing to be told from events.
+    empty = await summaries(api, meter, start_time=NOW - 3 * HOUR + 60, end_time=NOW)
+    assert empty.body["data"][0]["aggregated_value"] == 7

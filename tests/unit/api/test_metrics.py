@@ -27,7 +27,7 @@ def samples(metrics: Metrics) -> dict[str, float]:
 
 
 def committed() -> Committed:
-    group = Group(State(), lambda _: None, now_ms=0)  # type: ignore[return-value, arg-type]
+    group = Group(State(), lambda _: None, now_ms=0)
     meter = make_meter()
     row = (meter.id, CustomerId("cus_a"), "id", 0, "1", 0)
     group.entries.append(EventRun(1, 0, [row, row, row]))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from collections.abc import Set as AbstractSet
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -19,7 +18,6 @@ from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId, MeterId
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer
-from meterbell.store.base import Store
 from meterbell.wire.objects import render_summary
 
 _WINDOW_SECONDS = {"hour": 3600, "day": 86400}
@@ -44,7 +42,7 @@ async def _list(call: Call) -> dict[str, Any]:
     if start % HOUR_SECONDS or end % HOUR_SECONDS:
         # What a command sees is durable once it is answered: the events can be read then.
         counter = await services.committer.execute(partial(_snapshot, key))
-        find = partial(_surviving, services.store, meter, counter, services.state.cancelled)
+        find = partial(_surviving, call, meter, counter)
         found = await asyncio.to_thread(wanted, counter, hour_events=find)
     else:
         counter = services.state.counter(*key) or Counter()
@@ -61,13 +59,34 @@ def _snapshot(key: tuple[MeterId, CustomerId], transaction: Transaction) -> Coun
     return deepcopy(transaction.state.counter(*key) or Counter())
 
 
-def _surviving(
-    store: Store, meter: Meter, counter: Counter, cancelled: AbstractSet[int], hour: int
-) -> Iterator[MeterEvent]:
-    """Yield an hour's surviving events, latest in commit order first; in any thread."""
-    for event in store.read_chain(meter, counter.bucket(hour).head):
-        if event.sequence not in cancelled:
+def _surviving(call: Call, meter: Meter, counter: Counter, hour: int) -> Iterator[MeterEvent]:
+    """Yield an hour's surviving events, latest in commit order first; in any thread.
+
+    Raises:
+        InvalidParamError: Some of them are not kept any more.
+    """
+    state = call.services.state
+    expected = counter.bucket(hour).head
+    for event in call.services.store.read_chain(meter, expected):
+        if event.sequence < state.log_begins:
+            break
+        expected = event.previous
+        if event.sequence not in state.cancelled:
             yield event
+    if expected:
+        raise _dropped(call, hour)
+
+
+def _dropped(call: Call, hour: int) -> InvalidParamError:
+    """Return the refusal of a range that cuts an hour whose raw events are not kept any more."""
+    start = call.params["start_time"]
+    param = "start_time" if start // 3600 == hour and start % 3600 else "end_time"
+    return InvalidParamError(
+        f"Invalid {param}: {call.params[param]} lies within an hour of which raw meter events were "
+        "dropped by the server's retention_days, so a part of it can't be told. Use a multiple of "
+        "3600.",
+        param=param,
+    )
 
 
 def _require_aligned(call: Call, seconds: int) -> None:
