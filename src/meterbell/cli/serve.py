@@ -54,6 +54,13 @@ def serve(
     webhook_timeout_seconds: Annotated[
         int | None, typer.Option(help="Time for one webhook attempt.")
     ] = None,
+    metrics: Annotated[
+        bool | None,
+        typer.Option(
+            "--metrics/--no-metrics",
+            help="Whether /metrics tells how the server is doing, without a key.",
+        ),
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Start the server. The first start makes the data folder and prints a test and a live key."""
@@ -74,6 +81,7 @@ def serve(
                 "stream_events_max": stream_events_max,
                 "checkpoint_seconds": checkpoint_seconds,
                 "webhook_timeout_seconds": webhook_timeout_seconds,
+                "metrics": metrics,
                 "log_level": log_level,
             },
             os.environ,
