@@ -43,7 +43,7 @@ def serve(
         int | None, typer.Option(help="Alerts per meter and scope.")
     ] = None,
     queue_max: Annotated[
-        int | None, typer.Option(help="Requests that may wait before 429 is answered.")
+        int | None, typer.Option(help="Meter events that may wait before 429 is answered.")
     ] = None,
     stream_events_max: Annotated[
         int | None, typer.Option(help="Meter events in one request of the v2 stream.")
@@ -64,27 +64,10 @@ def serve(
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Start the server. The first start makes the data folder and prints a test and a live key."""
+    flags = dict(locals())  # each parameter is a setting
     with reported():
         from meterbell.cli.server import run  # noqa: PLC0415 - most of the program
 
-        settings = load_settings(
-            {
-                "data": data,
-                "host": host,
-                "port": port,
-                "test_key": test_key,
-                "customers_auto_create": customers_auto_create,
-                "identifier_days": identifier_days,
-                "retention_days": retention_days,
-                "alerts_per_scope": alerts_per_scope,
-                "queue_max": queue_max,
-                "stream_events_max": stream_events_max,
-                "checkpoint_seconds": checkpoint_seconds,
-                "webhook_timeout_seconds": webhook_timeout_seconds,
-                "metrics": metrics,
-                "log_level": log_level,
-            },
-            os.environ,
-        )
+        settings = load_settings(flags, os.environ)
         status = run(settings)
     raise typer.Exit(status)
