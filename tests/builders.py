@@ -8,7 +8,6 @@ from meterbell.engine.model import (
     Alert,
     AlertStatus,
     BaselineKind,
-    EventRow,
     EventRun,
     EventTimeWindow,
     Formula,
@@ -19,11 +18,12 @@ from meterbell.engine.model import (
     Trigger,
     UsageRequest,
 )
-from meterbell.engine.replay import replay_run
+from meterbell.engine.replay import replay_runs
 from meterbell.engine.rows import event_of
 from meterbell.engine.state import Limits, State
-from meterbell.engine.stream import Values
+from meterbell.engine.table import WHOLE_MAX
 from meterbell.engine.value import format_value
+from meterbell.engine.values import Values
 from meterbell.ids import AlertId, CustomerId, MeterId
 
 NOW = 1_767_225_600
@@ -130,7 +130,7 @@ class EngineRun:
         self.log: list[LogEntry] = []  # each meter event by itself
         self._merged_triggers: list[Trigger] = []
         self._identifiers = 0
-        self.values: Values = {}
+        self.values = Values()
         for meter in meters or (make_meter(),):
             self.state.put_meter(meter)
         for customer in customers:
@@ -156,8 +156,8 @@ class EngineRun:
         entry = self.log[sequence - 1]
         assert isinstance(entry, EventRun)
         assert entry.sequence == sequence
-        (row,) = entry.rows
-        return event_of(self.state.meters[row[0]], row, sequence, entry.received_at_ms)
+        (row,) = entry.rows()
+        return event_of(self.state.meters[row.meter], row, sequence, entry.received_at_ms)
 
     def merge(self) -> None:
         """Commit the open group and begin another."""
@@ -211,7 +211,9 @@ class EngineRun:
     def counter(self, customer: str = "cus_a", meter: str = "requests") -> Counter:
         """Return a counter as it is after the open group, which this commits."""
         self.merge()
-        return self.state.counters[MeterId(f"mtr_{meter}")][CustomerId(customer)]
+        counter = self.state.counter(MeterId(f"mtr_{meter}"), CustomerId(customer))
+        assert counter is not None, "no usage came"
+        return counter
 
     def total(self, customer: str = "cus_a", meter: str = "requests") -> str:
         """Return a counter's total, written as people write it."""
@@ -222,6 +224,8 @@ class EngineRun:
         self.merge()
         again = EngineRun(*self.state.meters.values(), customers=(), limits=self.state.limits)
         again.state.customers = self.state.customers
+        again.state.customer_ids = self.state.customer_ids
+        again.state.deleted_customers = self.state.deleted_customers
         again.now_ms = self.now_ms
         again._identifiers = self._identifiers
         again.group = again._new_group()
@@ -235,7 +239,7 @@ class EngineRun:
     def replay(self, entry: LogEntry) -> None:
         """Take in an entry of another run's log."""
         if isinstance(entry, EventRun):
-            replay_run(self.group, entry, self.values)
+            replay_runs(self.group, [entry], self.values)
         else:
             self.group.replay(entry)
 
@@ -248,15 +252,18 @@ def _singles(entry: LogEntry) -> list[LogEntry]:
     if not isinstance(entry, EventRun):
         return [entry]
     return [
-        EventRun(sequence, entry.received_at_ms, [EventRow(*row)])
-        for sequence, row in enumerate(entry.rows, entry.sequence)
+        EventRun.of(sequence, entry.received_at_ms, [row])
+        for sequence, row in enumerate(entry.rows(), entry.sequence)
     ]
 
 
 def all_counters(state: State) -> dict[tuple[str, str], Counter]:
     """Return every counter by meter and customer."""
-    return {
-        (meter, customer): counter
-        for meter, counters in state.counters.items()
-        for customer, counter in counters.items()
-    }
+    found: dict[tuple[str, str], Counter] = {}
+    for meter, number in state.meter_numbers.items():
+        for customer in state.table.customers_from(number, -WHOLE_MAX):
+            name = state.customer_ids[customer]
+            counter = state.counter(meter, name)
+            assert counter is not None
+            found[meter, name] = counter
+    return found

@@ -204,7 +204,7 @@ def _readings(
         "meterbell_log_sequence": state.sequence,
         "meterbell_queue_depth": committer.waiting,
         "meterbell_queue_refused": committer.turned_away,
-        "meterbell_counters": sum(map(len, state.counters.values())),
+        "meterbell_counters": len(state.table),
         "meterbell_keys_in_memory": in_memory,
         "meterbell_keys_in_segments": in_segments,
         "meterbell_store_bytes": store.size_bytes(),

@@ -99,7 +99,7 @@ class Metrics:
     def group_committed(self, committed: Committed) -> None:
         """Count a committed group."""
         group = committed.group
-        accepted = sum(len(entry.rows) for entry in group.entries if isinstance(entry, EventRun))
+        accepted = sum(len(entry) for entry in group.entries if isinstance(entry, EventRun))
         if accepted:
             self._events.labels("accepted").inc(accepted)
             self._group.observe(accepted)

@@ -153,7 +153,7 @@ def test_the_recount_notices(
     rows[0:1] = [] if change is None else [rows[0]._replace(**change)]
     connection.close()
     writer = Connection(database)
-    LogWriter(writer).append([EventRun(1, 0, rows)])
+    LogWriter(writer).append([EventRun.of(1, 0, rows)])
     writer.close()
     found = _outcome(lambda: verify_log(database, WORLD, [_result(asked)]).events)
     if complaint is None:

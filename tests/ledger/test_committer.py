@@ -159,7 +159,7 @@ async def test_an_unforeseen_error_in_the_middle_of_a_change_stops_acknowledging
     async with open_ledger(path) as ledger:
         await prepared(ledger)
         await ledger.committer.record(make_request("1", identifier="before"))
-        monkeypatch.setattr(Group, "rows_to_extend", None)
+        monkeypatch.setattr(Group, "run_to_extend", None)
         with pytest.raises(StoreUnavailableError):
             await ledger.committer.record(make_request("1", identifier="lost"))
         assert len(ledger.failures) == 1
@@ -173,7 +173,7 @@ async def test_an_unforeseen_error_in_the_middle_of_a_change_stops_acknowledging
 def identifiers(ledger: LedgerRun) -> list[str]:
     """Return the identifiers in the log, in commit order."""
     runs = [entry for entry in ledger.store.read_log(0) if isinstance(entry, EventRun)]
-    return [row[2] for run in runs for row in run.rows]
+    return [identifier for run in runs for identifier in run.identifiers]
 
 
 async def test_a5_trigger_event_and_delivery_are_in_the_usage_transaction(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import apsw
 import pytest
 
 from meterbell.app import KEYS_FOLDER
+from meterbell.engine import table
 from meterbell.engine.model import AlertStatus, Formula, UsageRequest
 from meterbell.errors import RequestError
 from meterbell.ids import AlertId
-from meterbell.ledger import checkpoints, index
+from meterbell.ledger import index
 from tests.builders import HOUR, make_alert, make_meter, make_request
 from tests.ledger.ledger_run import (
     LedgerRun,
@@ -102,7 +103,7 @@ async def test_replay_equals_the_live_state_and_triggers_nothing_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     monkeypatch.setattr(index, "RECENT_MAX", 60)
-    monkeypatch.setattr(checkpoints, "COUNTERS_MAX", 4)
+    monkeypatch.setattr(table, "BLOCK", 4)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         load = RandomLoad(ledger, seed)
@@ -162,12 +163,12 @@ async def test_c2_identifiers_are_known_after_a_start(
         assert ledger.store.last_sequence() == 95
 
 
-@pytest.mark.parametrize("damaged", ["counters/%", "positions", "%", ""])
+@pytest.mark.parametrize("damaged", ["counters/%", "counters/0", "positions", "%", ""])
 async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str
 ) -> None:
     monkeypatch.setattr(index, "RECENT_MAX", 60)
-    monkeypatch.setattr(checkpoints, "COUNTERS_MAX", 4)
+    monkeypatch.setattr(table, "BLOCK", 4)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         load = RandomLoad(ledger, 99)
@@ -197,7 +198,7 @@ async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
 async def test_a_lost_piece_is_replaced_by_replay_of_the_whole_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "COUNTERS_MAX", 4)
+    monkeypatch.setattr(table, "BLOCK", 4)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         load = RandomLoad(ledger, 5)
@@ -207,7 +208,7 @@ async def test_a_lost_piece_is_replaced_by_replay_of_the_whole_log(
         live = everything(ledger.recovered.state)
         entries = ledger.store.last_sequence()
     connection = apsw.Connection(str(path))
-    connection.execute("DELETE FROM checkpoint WHERE name LIKE 'counters/mtr_sum/%'")
+    connection.execute("DELETE FROM checkpoint WHERE name = 'counters/0'")
     connection.close()
 
     assert recovered_state(path) == (live, entries, 0)

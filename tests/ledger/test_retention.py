@@ -7,11 +7,12 @@ from pathlib import Path
 import apsw
 import pytest
 
+from meterbell.engine import table
 from meterbell.engine.model import Formula
 from meterbell.engine.value import format_value
 from meterbell.errors import InvalidParamError, SettingsError
 from meterbell.ids import AlertId, CustomerId
-from meterbell.ledger import checkpoints, index, retention
+from meterbell.ledger import index, retention
 from meterbell.ledger.retention import Retainer, load_retention, verified_until
 from tests.builders import DAY, HOUR, NOW, make_alert, make_meter, make_request
 from tests.ledger.ledger_run import (
@@ -98,7 +99,8 @@ async def test_whole_days_are_dropped_and_nothing_that_was_counted(tmp_path: Pat
 
         assert present(ledger) == [8, 9, 10, 11]
         assert ledger.recovered.state.log_begins == 8
-        counter = ledger.recovered.state.counters[make_meter().id][CustomerId("cus_a")]
+        counter = ledger.recovered.state.counter(make_meter().id, CustomerId("cus_a"))
+        assert counter is not None
         assert format_value(counter.total) == "8"
         assert [counter.bucket((NOW + n * DAY) // HOUR).events for n in range(4)] == [2, 2, 2, 2]
         assert set(ledger.recovered.state.alerts) == {"alrt_three"}
@@ -143,7 +145,7 @@ async def test_a_start_on_a_trimmed_log_finds_the_live_state(
 ) -> None:
     """Plans, checkpoints and deletions come anywhere between usage and cancellations."""
     monkeypatch.setattr(index, "RECENT_MAX", 60)
-    monkeypatch.setattr(checkpoints, "COUNTERS_MAX", 4)
+    monkeypatch.setattr(table, "BLOCK", 4)
     monkeypatch.setattr(retention, "ROWS_MAX", 7)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
@@ -337,7 +339,8 @@ async def cancel_both(ledger: LedgerRun) -> object:
     """Cancel what is left of an hour; return the state then."""
     await ledger.cancel("late")
     await ledger.cancel("later")
-    counter = ledger.recovered.state.counters[make_meter().id][CustomerId("cus_a")]
+    counter = ledger.recovered.state.counter(make_meter().id, CustomerId("cus_a"))
+    assert counter is not None
     assert (counter.total, counter.bucket(NOW // HOUR).newest) == (0, None)
     return everything(ledger.recovered.state)
 

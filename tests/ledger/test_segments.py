@@ -10,10 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterbell.engine.counter import Baseline, Bucket, Counted, Counter, Detail
-from meterbell.ids import AlertId, CustomerId, MeterId
 from meterbell.ledger.index import KeyIndex
-from meterbell.ledger.pieces import decode_piece, encode_piece, is_readable
 from meterbell.ledger.segments import Segment
 
 keys = st.lists(st.binary(min_size=1, max_size=6), unique=True, max_size=120)
@@ -196,34 +193,3 @@ def test_keys_with_one_digest_are_all_candidates(tmp_path: Path) -> None:
     assert segment.find(7) == [13, 11]
     assert segment.find(2**47) == [12]
     assert segment.find(8) == []
-
-
-def test_c3_counters_survive_a_checkpoint_past_64_bits() -> None:
-    huge = 10**40 + 7
-    counted = Counted(1_700_000_000, 12, -huge)
-    counter = Counter(
-        total=huge,
-        next_fire=huge * 2,
-        armed=3,
-        hour=472_224,
-        value=-huge,
-        events=3,
-        head=17,
-        peak=huge + 1,
-        detail=Detail(
-            changed=18,
-            newest=counted,
-            newest_in_hour=counted,
-            buckets={472_222: Bucket(huge, 4, counted, 12), 472_223: Bucket(-5, 1, None, 9)},
-            slots={7: counted},
-            baselines={AlertId("alrt_1"): Baseline(5, -huge, counted)},
-            watch=(AlertId("alrt_1"), AlertId("alrt_0")),
-            triggered=frozenset({AlertId("alrt_2"), AlertId("alrt_3")}),
-        ),
-    )
-    counters = [(CustomerId("cus_ü"), counter), (CustomerId("cus_b"), Counter())]
-    data = encode_piece(MeterId("mtr_1"), counters)
-
-    assert is_readable(data)
-    assert decode_piece(data) == (MeterId("mtr_1"), counters)
-    assert not is_readable(data[:-1])

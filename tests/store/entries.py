@@ -39,7 +39,7 @@ def make_entry(
         request_key=request_key,
         request_digest=request_digest,
     )
-    return EventRun(sequence, received_at_ms, [row])
+    return EventRun.of(sequence, received_at_ms, [row])
 
 
 def make_event(name: str, *, livemode: bool = False) -> Event:

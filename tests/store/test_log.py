@@ -78,13 +78,13 @@ def test_a_count_meter_needs_no_value_in_the_payload(store: Store) -> None:
 
 def test_a_long_run_is_stored_in_parts_and_read_from_any_place(store: Store) -> None:
     add_meter(store)
-    rows = [make_entry(n).rows[0] for n in range(1, 1701)]
+    rows = [make_entry(n).row(0) for n in range(1, 1701)]
     with store.transaction():
-        store.append([EventRun(1, NOW * 1000, rows), make_entry(1701)])
+        store.append([EventRun.of(1, NOW * 1000, rows), make_entry(1701)])
 
     for after in (0, 1, 499, 500, 501, 1699, 1700, 1701, 5000):
         read = list(store.read_log(after))
-        identifiers = [row[2] for run in read if isinstance(run, EventRun) for row in run.rows]
+        identifiers = [n for run in read if isinstance(run, EventRun) for n in run.identifiers]
         assert identifiers == [f"identifier_{n}" for n in range(after + 1, 1702)]
         assert [run.sequence for run in read][:1] == [after + 1][: len(read)]
     for sequence in (1, 500, 501, 1700, 1701):
@@ -230,7 +230,7 @@ def test_the_size_is_what_is_in_use(store: Store) -> None:
 
 def test_an_entry_begins_where_it_was_appended(store: Store) -> None:
     add_meter(store)
-    run = EventRun(1, NOW * 1000, [*make_entry(1).rows, *make_entry(2).rows])
+    run = EventRun.of(1, NOW * 1000, [make_entry(1).row(0), make_entry(2).row(0)])
     with store.transaction():
         store.append([run, make_entry(3)])
 

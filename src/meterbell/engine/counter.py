@@ -1,8 +1,7 @@
 """A counter: the running aggregate of one meter and one customer, and what its alerts need.
 
-There are millions of them and nearly every event touches exactly one, so what every event needs
-stands in the counter itself and everything rarer in its `Detail`. Neither is looked at by the
-garbage collector: they hold plain data and refer to nothing that refers back.
+What every event needs stands in the counter itself and everything rarer in its `Detail`. The table
+holds counters as rows of numbers; see `table`.
 """
 
 from typing import NamedTuple
@@ -71,6 +70,7 @@ class Detail(Struct, array_like=True, gc=False):
         baselines: By alert; only for alerts made after the counter.
         watch: Untriggered alerts to be evaluated one by one.
         triggered: Alerts that fired for this customer.
+        peak: Highest total right before it fell; see `Counter.highest`.
     """
 
     changed: int = 0
@@ -81,6 +81,7 @@ class Detail(Struct, array_like=True, gc=False):
     baselines: dict[AlertId, Baseline] = {}
     watch: tuple[AlertId, ...] = ()
     triggered: frozenset[AlertId] = frozenset()
+    peak: int = 0
 
 
 NO_DETAIL = Detail()
@@ -98,7 +99,6 @@ class Counter(Struct, array_like=True, gc=False):
         value: That hour's `Bucket.value`.
         events: That hour's `Bucket.events`.
         head: That hour's `Bucket.head`.
-        peak: Highest total right before it fell; see `highest`.
         detail: What few events need; None as long as it would be empty.
     """
 
@@ -109,7 +109,6 @@ class Counter(Struct, array_like=True, gc=False):
     value: int = 0
     events: int = 0
     head: int = 0
-    peak: int = 0
     detail: Detail | None = None
 
     @property
@@ -119,7 +118,7 @@ class Counter(Struct, array_like=True, gc=False):
         Every active alert without a baseline whose threshold is at or below it has triggered or
         stands in `watch`.
         """
-        return max(self.peak, self.total)
+        return max(self.read_detail().peak, self.total)
 
     @property
     def changed(self) -> int:

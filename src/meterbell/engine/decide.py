@@ -30,13 +30,12 @@ from meterbell.engine.model import (
     LogEntry,
     Meter,
     MeterEvent,
-    PlainRow,
     Refusal,
     Trigger,
     UsageRequest,
 )
 from meterbell.engine.rows import event_of, rest_of
-from meterbell.engine.state import Lookup, State
+from meterbell.engine.state import Lookup, State, is_plain
 from meterbell.engine.validate import judge, require_cancellable
 from meterbell.errors import (
     DuplicateIdentifierError,
@@ -108,13 +107,10 @@ class Group:
         meter, customer = accepted.meter, accepted.customer
         identifier = request.identifier if request.identifier is not None else new_identifier
         if self.find_identifier(identifier, livemode=livemode) is not None:
-            raise DuplicateIdentifierError(
-                f"An event already exists with identifier {identifier}.", param="identifier"
-            )
+            raise duplicate(identifier)
         self.is_changing = True
         if accepted.creates_customer:
-            self.new_customers[livemode, customer] = None
-            state.add_customer(customer, livemode=livemode)
+            self.create_customer(customer, livemode=livemode)
         sequence = state.sequence + 1
         previous = self.count(meter, customer, sequence, accepted.timestamp, accepted.value)
         row = EventRow(
@@ -128,13 +124,19 @@ class Group:
             request.request_key,
             request.request_digest,
         )
-        self.rows_to_extend().append(row)
+        self.run_to_extend().append(row)
         state.sequence = sequence
         state.identifiers[livemode].add(identifier, sequence)
         if request.request_key:
             state.request_keys[livemode].add(request.request_key, sequence)
         self.is_changing = False
         return Recorded(event_of(meter, row, sequence, self.now_ms), replayed=False)
+
+    def create_customer(self, customer: CustomerId, *, livemode: bool) -> None:
+        """Make a customer known whom usage names for the first time."""
+        self.is_changing = True
+        self.new_customers[livemode, customer] = None
+        self.state.add_customer(customer, livemode=livemode)
 
     def cancel(self, *, livemode: bool, event_name: str, identifier: str) -> MeterEvent:
         """Take a meter event out of every aggregate (C6) and return it.
@@ -223,12 +225,12 @@ class Group:
             case _:
                 assert_never(entry)
 
-    def rows_to_extend(self) -> list[EventRow | PlainRow]:
-        """Return the rows that the next meter event is appended to."""
+    def run_to_extend(self) -> EventRun:
+        """Return the run that the next meter event is appended to."""
         if self._run is None:
-            self._run = EventRun(self.state.sequence + 1, self.now_ms, [])
+            self._run = EventRun(self.state.sequence + 1, self.now_ms)
             self.entries.append(self._run)
-        return self._run.rows
+        return self._run
 
     def find_identifier(self, identifier: str, *, livemode: bool) -> int | None:
         """Return where an identifier stands that still counts once (C2)."""
@@ -250,28 +252,27 @@ class Group:
         self, meter: Meter, customer: CustomerId, sequence: int, timestamp: int, value: int
     ) -> int:
         """Fold one event in, note what it triggers, return the event before it in its hour."""
-        plain = self.state.plain_meters_by_id.get(meter.id)
-        known = None if plain is None else plain.counters.get(customer)
-        if plain is not None and known is not None:
-            head = add_plain_event(
-                known,
-                sequence=sequence,
-                timestamp=timestamp,
-                value=value,
-                revision=plain.any_customer.revision,
-            )
-            if head is not None:
-                return head
+        if is_plain(meter):
+            known = self.state.counter(meter.id, customer)
+            if known is not None:
+                revision = self.state.alerts_of(meter.id).any_customer.revision
+                head = add_plain_event(
+                    known, sequence=sequence, timestamp=timestamp, value=value, revision=revision
+                )
+                if head is not None:
+                    self.state.put_counter(meter.id, customer, known)
+                    return head
         counter, scopes = self._touch(meter, customer)
         before, highest = counter.total, counter.highest
         previous = add_event(meter, counter, sequence=sequence, timestamp=timestamp, value=value)
         if counter.head != sequence:
             counter.open_detail().changed = sequence
         if counter.total < before:
-            counter.peak = highest
+            counter.open_detail().peak = highest
         if counter.total >= counter.next_fire:
             for alert, usage in cross(meter, counter, scopes, highest=highest):
                 self.triggers.append(Trigger(alert, customer, usage, sequence))
+        self.state.put_counter(meter.id, customer, counter)
         return previous
 
     def _append(self, entry: Cancellation | AlertChange) -> None:
@@ -289,8 +290,8 @@ class Group:
         for entry in reversed(self.entries):
             if entry.sequence <= sequence:
                 assert isinstance(entry, EventRun), "only meter events are looked up"
-                row = entry.rows[sequence - entry.sequence]
-                return event_of(self.state.meters[row[0]], row, sequence, entry.received_at_ms)
+                row = entry.row(sequence - entry.sequence)
+                return event_of(self.state.meters[row.meter], row, sequence, entry.received_at_ms)
         raise AssertionError(f"the group has no entry {sequence}")
 
     def _find_request(self, request: UsageRequest) -> MeterEvent | None:
@@ -321,12 +322,14 @@ class Group:
         return event
 
     def _touch(self, meter: Meter, customer: CustomerId) -> tuple[Counter, Scopes]:
-        """Return a counter that knows every alert made until now, and those alerts."""
+        """Return a counter that knows every alert made until now, and those alerts.
+
+        It must be put back: what it took in would be lost.
+        """
         scopes = self.state.watching(meter.id, customer)
-        counters = self.state.counters_of(meter.id)
-        counter = counters.get(customer)
+        counter = self.state.counter(meter.id, customer)
         if counter is None:
-            counter = counters[customer] = new_counter(meter, scopes)
+            counter = new_counter(meter, scopes)
         catch_up(meter, counter, scopes)
         return counter, scopes
 
@@ -349,15 +352,11 @@ class Group:
 
         remove_event(meter, counter, event, hour_events)
         if counter.total < before:
-            counter.peak = highest
+            counter.open_detail().peak = highest
         elif counter.total > highest:
             watch_between(counter, scopes, highest, counter.total)
         refresh_next_fire(meter, counter, scopes)
-        self._stay_shut(meter, event.customer)
-
-    def _stay_shut(self, meter: Meter, customer: CustomerId) -> None:
-        if (meter.livemode, customer) in self.state.deleted_customers:
-            self.state.shut_out(customer, livemode=meter.livemode)
+        self.state.put_counter(meter.id, event.customer, counter)
 
     def _put_alert(self, change: AlertChange) -> None:
         """Add an alert or a status change to the log and to what usage is held against."""
@@ -372,16 +371,24 @@ class Group:
         """Trigger a fresh lifetime alert for every customer whose usage is there already (A2)."""
         meter = self.state.meters[alert.meter]
         threshold = threshold_of(alert)
-        counters = self.state.counters_of(alert.meter)
-        customers: Sequence[CustomerId] = sorted(counters)
-        if alert.customer is not None:
-            customers = [alert.customer]
+        customers: Sequence[CustomerId] = (
+            sorted(self.state.customers_from(alert.meter, alert.gte))
+            if alert.customer is None
+            else [alert.customer]
+        )
         for customer in customers:
-            found = counters.get(customer)
+            found = self.state.counter(alert.meter, customer)
             if found is None or found.total < threshold or sequence <= found.changed:
                 continue
             counter, scopes = self._touch(meter, customer)
             fire_at_once(meter, counter, scopes, alert)
             counter.open_detail().changed = sequence
-            self._stay_shut(meter, customer)
+            self.state.put_counter(meter.id, customer, counter)
             self.triggers.append(Trigger(alert, customer, counter.total, sequence))
+
+
+def duplicate(identifier: str) -> DuplicateIdentifierError:
+    """Return the refusal of an identifier that was counted before (C2)."""
+    return DuplicateIdentifierError(
+        f"An event already exists with identifier {identifier}.", param="identifier"
+    )

@@ -1,5 +1,6 @@
 """The engine's nouns, frozen: meters, meter events, alerts, triggers, log entries."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
@@ -132,21 +133,86 @@ class EventRow(NamedTuple):
     request_digest: bytes = b""
 
 
-PlainRow = tuple[MeterId, CustomerId, str, int, str | None, int]
-"""The beginning of an `EventRow` whose other fields are empty, as the hot path makes it."""
+class More(NamedTuple):
+    """What few rows hold; see `EventRow`."""
+
+    rest: dict[str, str] | None
+    request_key: bytes
+    request_digest: bytes
 
 
-class EventRun(NamedTuple):
-    """A log entry: meter events that were accepted one right after the other.
+class EventRun(Struct):
+    """A log entry: meter events that were accepted one right after the other, column by column.
 
     Attributes:
         sequence: Place in commit order of the first; the others follow without a gap.
         received_at_ms: When they were accepted.
+        more: By place in the run, what few events have.
     """
 
     sequence: int
     received_at_ms: int
-    rows: list[EventRow | PlainRow]
+    meters: list[MeterId] = []
+    customers: list[CustomerId] = []
+    identifiers: list[str] = []
+    timestamps: list[int] = []
+    values: list[str | None] = []
+    previous: list[int] = []
+    more: dict[int, More] = {}
+
+    @classmethod
+    def of(cls, sequence: int, received_at_ms: int, rows: Iterable[EventRow]) -> "EventRun":
+        """Return a run of rows."""
+        run = cls(sequence, received_at_ms)
+        for row in rows:
+            run.append(row)
+        return run
+
+    def __len__(self) -> int:
+        return len(self.identifiers)
+
+    def append(self, row: EventRow) -> None:
+        """Add an event at the end."""
+        if row.rest or row.request_key:
+            self.more[len(self)] = More(row.rest, row.request_key, row.request_digest)
+        self.meters.append(row.meter)
+        self.customers.append(row.customer)
+        self.identifiers.append(row.identifier)
+        self.timestamps.append(row.timestamp)
+        self.values.append(row.value)
+        self.previous.append(row.previous)
+
+    def row(self, place: int) -> EventRow:
+        """Return the event at a place in the run."""
+        return EventRow(
+            self.meters[place],
+            self.customers[place],
+            self.identifiers[place],
+            self.timestamps[place],
+            self.values[place],
+            self.previous[place],
+            *self.more.get(place, ()),
+        )
+
+    def rows(self) -> list[EventRow]:
+        """Return all events."""
+        return [self.row(place) for place in range(len(self))]
+
+    def part(self, start: int, end: int) -> "EventRun":
+        """Return the run of the events from one place up to another."""
+        if start == 0 and end >= len(self):
+            return self
+        return EventRun(
+            self.sequence + start,
+            self.received_at_ms,
+            self.meters[start:end],
+            self.customers[start:end],
+            self.identifiers[start:end],
+            self.timestamps[start:end],
+            self.values[start:end],
+            self.previous[start:end],
+            {at - start: more for at, more in self.more.items() if start <= at < end},
+        )
 
 
 class MeterEvent(NamedTuple):

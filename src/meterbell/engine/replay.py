@@ -1,75 +1,103 @@
-"""A run of meter events from the log, taken in again: the hot path of a start.
+"""Runs of meter events from the log, taken in again: the hot path of a start."""
 
-As in `stream`, what nearly every event needs is done in the loop and the rest by `Group`.
-"""
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
 
 from meterbell.engine.decide import Group
 from meterbell.engine.fold import HOUR_SECONDS
-from meterbell.engine.model import EventRow, EventRun
+from meterbell.engine.growing import Numbers, look_up
+from meterbell.engine.model import EventRun
+from meterbell.engine.plain import NOT_ADDED, Usage, add_plain
 from meterbell.engine.rows import value_of
-from meterbell.engine.stream import Values, new_counter_of, read_value
-from meterbell.engine.value import SCALE
+from meterbell.engine.state import State, is_plain
+from meterbell.engine.values import Values
+from meterbell.ids import CustomerId
 
-_PLAIN_FIELDS = 6
 
-
-def replay_run(group: Group, run: EventRun, values: Values) -> None:
-    """Take in a run that the log already holds, with the same effect it had at first.
+def replay_runs(group: Group, runs: Sequence[EventRun], values: Values) -> None:
+    """Take in runs that the log already holds, with the same effect they had at first.
 
     Args:
-        group: Which it becomes a part of.
-        run: The log's next entry.
+        group: Which they become a part of.
+        runs: The log's next entries, at least one, without a gap.
         values: As in `record_batches`.
     """
     state = group.state
-    assert run.sequence == state.sequence + 1, "the log has a gap"
-    modes = set()
-    for sequence, row in enumerate(run.rows, run.sequence):
-        meter_id, customer, _, timestamp, text = row[:5]
-        plain = state.plain_meters_by_id.get(meter_id)
-        if plain is not None:
-            modes.add(plain.livemode)
-            counter = plain.counters.get(customer)
-            if counter is not None and sequence <= counter.head:
-                continue
-            value = SCALE if plain.counts_events else values.get(text, -1)
-            if value < 0:
-                value = read_value(text, values)
-            if counter is None and value >= 0:
-                counter = new_counter_of(state, plain, customer)
-            if counter is not None and value >= 0 and plain.any_customer.revision <= counter.armed:
-                total = counter.total + value
-                hour = timestamp // HOUR_SECONDS
-                detail = counter.detail
-                if (
-                    total < counter.next_fire
-                    and hour >= counter.hour
-                    and (detail is None or sequence > detail.changed)
-                ):
-                    if hour > counter.hour:
-                        counter.open_hour(hour)
-                    counter.total = total
-                    counter.value += value
-                    counter.events += 1
-                    counter.head = sequence
-                    continue
-        meter = state.meters[meter_id]
-        modes.add(meter.livemode)
-        general = state.counter(meter_id, customer)
-        if general is None or sequence > general.changed:
-            group.count(meter, customer, sequence, timestamp, value_of(meter, text))
-    _index(group, run, modes)
-    group.entries.append(run)
-    state.sequence += len(run.rows)
+    first = runs[0].sequence
+    assert first == state.sequence + 1, "the log has a gap"
+    ids = list(chain.from_iterable(run.meters for run in runs))
+    names = list(chain.from_iterable(run.customers for run in runs))
+    texts = list(chain.from_iterable(run.values for run in runs))
+    timestamps = list(chain.from_iterable(run.timestamps for run in runs))
+    count = len(ids)
+    meters = look_up(state.meter_numbers, ids)
+    modes = np.array([state.meters[meter].livemode for meter in state.meter_ids])[meters]
+    customers = _numbers_of(state, names, modes.tolist())
+    wholes, parts = values.read(texts)
+    counting = np.array(state.counting_meters)[meters]
+    wholes[counting], parts[counting] = 1, 0
+    plain = np.array([is_plain(state.meters[meter]) for meter in state.meter_ids])[meters]
+    sequences = np.arange(first, first + count)
+    places = np.arange(count)
+    if first <= state.restored_until:
+        places = np.flatnonzero(sequences > _changed(state, meters, customers))
+    usage = Usage(
+        meters=meters[places],
+        customers=customers[places],
+        wholes=wholes[places],
+        parts=parts[places],
+        hours=np.array(timestamps)[places] // HOUR_SECONDS,
+        sequences=sequences[places],
+        apart=(~plain | (wholes < 0))[places],
+    )
+    group.is_changing = True
+    if len(places):
+        previous = add_plain(state, usage)
+        for place in places[previous == NOT_ADDED].tolist():
+            meter = state.meters[ids[place]]
+            value = value_of(meter, texts[place])
+            group.count(meter, names[place], first + place, timestamps[place], value)
+    for run in runs:
+        _index(group, run)
+        group.entries.append(run)
+        state.sequence += len(run)
+    group.is_changing = False
 
 
-def _index(group: Group, run: EventRun, modes: set[bool]) -> None:
-    state = group.state
-    if len(modes) == 1:
-        state.identifiers[modes.pop()].add_run([row[2] for row in run.rows], run.sequence)
+def _numbers_of(state: State, names: list[CustomerId], modes: list[bool]) -> Numbers:
+    """Return what the table calls the customers."""
+    if all(modes) or not any(modes):
+        found = look_up(state.customers[modes[0]], names)
     else:
-        for sequence, row in enumerate(run.rows, run.sequence):
-            state.identifiers[state.meters[row[0]].livemode].add(row[2], sequence)
-    for sequence, row in enumerate(run.rows, run.sequence):
-        if len(row) > _PLAIN_FIELDS and (key := EventRow(*row).request_key):
-            state.request_keys[state.meters[row[0]].livemode].add(key, sequence)
+        found = np.full(len(names), -1)
+    for place in np.flatnonzero(found < 0).tolist():
+        found[place] = state.number_of(names[place], livemode=modes[place])
+    return found
+
+
+def _changed(state: State, meters: Numbers, customers: Numbers) -> Numbers:
+    """Return up to which sequence each event's counter holds everything."""
+    changed = np.zeros(len(meters), dtype=np.int64)
+    order = np.argsort(meters, kind="stable")
+    slots = np.empty(len(meters), dtype=np.int64)
+    slots[order] = state.table.find_many(meters[order], customers[order])
+    for place in np.flatnonzero(slots >= 0).tolist():
+        changed[place] = state.table.load(int(slots[place])).changed
+    return changed
+
+
+def _index(group: Group, run: EventRun) -> None:
+    state = group.state
+    modes = {state.meters[meter].livemode for meter in set(run.meters)}
+    if len(modes) == 1:
+        state.identifiers[modes.pop()].add_run(run.identifiers, run.sequence)
+    else:
+        for place, identifier in enumerate(run.identifiers):
+            livemode = state.meters[run.meters[place]].livemode
+            state.identifiers[livemode].add(identifier, run.sequence + place)
+    for place, more in run.more.items():
+        if more.request_key:
+            livemode = state.meters[run.meters[place]].livemode
+            state.request_keys[livemode].add(more.request_key, run.sequence + place)

@@ -1,14 +1,12 @@
 """Meter events as the log holds them, and as everything else wants to read them."""
 
-from meterbell.engine.model import EventRow, Meter, MeterEvent, PlainRow
+from meterbell.engine.model import EventRow, Meter, MeterEvent
 from meterbell.engine.value import SCALE, parse_value
 
 
-def event_of(
-    meter: Meter, row: EventRow | PlainRow, sequence: int, received_at_ms: int
-) -> MeterEvent:
+def event_of(meter: Meter, row: EventRow, sequence: int, received_at_ms: int) -> MeterEvent:
     """Return the meter event that a row of the log stands for."""
-    _, customer, identifier, timestamp, value, previous, rest, key, digest = EventRow(*row)
+    _, customer, identifier, timestamp, value, previous, rest, key, digest = row
     payload = {**(rest or {}), meter.customer_key: customer}
     if value is not None:
         payload[meter.value_key] = value

@@ -1,14 +1,15 @@
 """What usage is decided against: meters, alerts, counters, identifiers. A cache of the log."""
 
 from collections import Counter as Counts
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from meterbell.engine.alerts import MeterAlerts, ScopeAlerts
-from meterbell.engine.counter import ALWAYS, Counter
+from meterbell.engine.counter import Counter
 from meterbell.engine.model import Alert, Meter, MeterEvent
+from meterbell.engine.table import ARMED, CounterTable
 from meterbell.ids import AlertId, CustomerId, MeterId
 
 Lookup = Callable[[int], MeterEvent | None]
@@ -76,26 +77,7 @@ class Limits:
     auto_create_customers: bool = False
 
 
-@dataclass(slots=True)
-class PlainMeter:
-    """A meter whose usual events need no more than a sum: what the hot path looks at.
-
-    Attributes:
-        counters: The state's own, by customer.
-        alerts: The state's own alerts of the meter.
-        any_customer: Those among them for any customer.
-        counts_events: For `count`; a `sum` meter reads the value.
-    """
-
-    id: MeterId
-    livemode: bool
-    counters: dict[CustomerId, Counter]
-    alerts: MeterAlerts
-    any_customer: ScopeAlerts
-    counts_events: bool
-
-
-def _by_mode() -> dict[bool, dict[str, PlainMeter]]:
+def _by_mode() -> dict[bool, dict[str, int]]:
     return {False: {}, True: {}}
 
 
@@ -107,13 +89,19 @@ class State:
         sequence: Place in commit order of the latest entry taken in.
         identifiers: Accepted identifiers and where they stand, by mode.
         request_keys: Digests of accepted Idempotency-Keys and where they stand, by mode.
-        plain_meters: By mode and event name, active ones that read the usual payload.
-        plain_meters_by_id: All of them.
-        counters: By meter and customer, in the order in which they were made.
+        meter_numbers: What the table calls each meter.
+        meter_ids: Meters by number.
+        plain_meters: By mode and event name, the numbers of active meters that add up and read the
+            usual payload.
+        counting_meters: By number, whether a meter counts events and reads no value.
+        meters_with_own_alerts: Numbers of meters with alerts for one customer.
+        table: The counters.
+        restored_until: A checkpoint may hold the effect of entries up to this sequence.
         log_begins: Meter events before this sequence are dropped: nothing finds them any more.
         cancelled: Sequences of cancelled meter events that are not dropped.
-        customers: Known customer ids by mode; deleted ones are not in it.
-        deleted_customers: Ids that are not used again, with their mode.
+        customers: By mode, what the table calls each known customer; deleted ones are not in it.
+        customer_ids: Customers by number, of both modes and deleted ones too.
+        deleted_customers: Ids that are not used again, with their mode, and their numbers.
     """
 
     identifiers: dict[bool, SequenceIndex[str]] = field(
@@ -125,51 +113,63 @@ class State:
     limits: Limits = field(default_factory=Limits)
     sequence: int = 0
     log_begins: int = 1
+    restored_until: int = 0
     meters: dict[MeterId, Meter] = field(default_factory=dict)
     meters_by_event_name: dict[tuple[bool, str], Meter] = field(default_factory=dict)
-    plain_meters: dict[bool, dict[str, PlainMeter]] = field(default_factory=_by_mode)
-    plain_meters_by_id: dict[MeterId, PlainMeter] = field(default_factory=dict)
+    meter_numbers: dict[MeterId, int] = field(default_factory=dict)
+    meter_ids: list[MeterId] = field(default_factory=list)
+    plain_meters: dict[bool, dict[str, int]] = field(default_factory=_by_mode)
+    counting_meters: list[bool] = field(default_factory=list)
+    meters_with_own_alerts: set[int] = field(default_factory=set)
     alerts: dict[AlertId, Alert] = field(default_factory=dict)
     meter_alerts: dict[MeterId, MeterAlerts] = field(default_factory=dict)
-    counters: dict[MeterId, dict[CustomerId, Counter]] = field(default_factory=dict)
+    table: CounterTable = field(default_factory=CounterTable)
     cancelled: set[int] = field(default_factory=set)
-    customers: dict[bool, dict[CustomerId, CustomerId]] = field(
+    customers: dict[bool, dict[CustomerId, int]] = field(
         default_factory=lambda: {False: {}, True: {}}
     )
-    deleted_customers: set[tuple[bool, CustomerId]] = field(default_factory=set)
+    customer_ids: list[CustomerId] = field(default_factory=list)
+    deleted_customers: dict[tuple[bool, CustomerId], int] = field(default_factory=dict)
 
     def put_meter(self, meter: Meter) -> None:
         """Take in a new or changed meter."""
         self.meters[meter.id] = meter
         self.meters_by_event_name[meter.livemode, meter.event_name] = meter
+        if meter.id not in self.meter_numbers:
+            self.meter_numbers[meter.id] = self.table.add_meter()
+            self.meter_ids.append(meter.id)
+            self.counting_meters.append(meter.formula == "count")
+        number = self.meter_numbers[meter.id]
         by_name = self.plain_meters[meter.livemode]
         by_name.pop(meter.event_name, None)
-        if meter.formula == "last" or meter.event_time_window is not None:
-            return
-        alerts = self.alerts_of(meter.id)
-        plain = PlainMeter(
-            id=meter.id,
-            livemode=meter.livemode,
-            counters=self.counters_of(meter.id),
-            alerts=alerts,
-            any_customer=alerts.any_customer,
-            counts_events=meter.formula == "count",
-        )
-        self.plain_meters_by_id[meter.id] = plain
         if (
-            meter.status == "active"
+            is_plain(meter)
+            and meter.status == "active"
             and meter.customer_key == "stripe_customer_id"
-            and (meter.value_key == "value" or plain.counts_events)
+            and meter.value_key == "value"
         ):
-            by_name[meter.event_name] = plain
-
-    def counters_of(self, meter: MeterId) -> dict[CustomerId, Counter]:
-        """Return a meter's counters, to be read or changed."""
-        return self.counters.setdefault(meter, {})
+            by_name[meter.event_name] = number
 
     def counter(self, meter: MeterId, customer: CustomerId) -> Counter | None:
-        """Return a counter, if any usage came."""
-        return self.counters_of(meter).get(customer)
+        """Return a counter, if any usage came; `put_counter` takes changes in."""
+        number = self.find_customer(customer, livemode=self.meters[meter].livemode)
+        if number is None:
+            return None
+        slot = self.table.find(self.meter_numbers[meter], number)
+        return None if slot < 0 else self.table.load(slot)
+
+    def put_counter(self, meter: MeterId, customer: CustomerId, counter: Counter) -> None:
+        """Take in a new or changed counter."""
+        number = self.number_of(customer, livemode=self.meters[meter].livemode)
+        slot = self.table.find(self.meter_numbers[meter], number)
+        if slot < 0:
+            slot = self.table.add(self.meter_numbers[meter], number)
+        self.table.store(slot, counter)
+
+    def customers_from(self, meter: MeterId, total: int) -> list[CustomerId]:
+        """Return the customers whose counter for a meter may be at so many whole units or above."""
+        customers = self.table.customers_from(self.meter_numbers[meter], total)
+        return [self.customer_ids[number] for number in customers]
 
     def alerts_of(self, meter: MeterId) -> MeterAlerts:
         """Return a meter's alerts, to be read or changed."""
@@ -179,11 +179,17 @@ class State:
         """Take in a new alert or a changed status that stands at `sequence` in commit order."""
         self.alerts[alert.id] = alert
         self.alerts_of(alert.meter).scope(alert.customer).put(alert, sequence=sequence)
-        if alert.customer is not None:
-            # What concerns every customer is noticed by its revision; this is not.
-            counter = self.counter(alert.meter, alert.customer)
-            if counter is not None and counter.armed < sequence:
-                counter.next_fire = ALWAYS
+        number = self.meter_numbers[alert.meter]
+        if alert.customer is None:
+            scope = self.alerts_of(alert.meter).any_customer
+            self.table.set_alerts(number, revision=scope.revision, lowest=scope.lowest)
+            return
+        # What concerns every customer is noticed by its revision; this is not.
+        self.meters_with_own_alerts.add(number)
+        customer = self.find_customer(alert.customer, livemode=alert.livemode)
+        slot = -1 if customer is None else self.table.find(number, customer)
+        if slot >= 0 and self.table.rows[slot, ARMED] < sequence:
+            self.table.fire_next(slot)
 
     def watching(self, meter: MeterId, customer: CustomerId) -> tuple[ScopeAlerts, ...]:
         """Return the scopes that a customer's usage of a meter is held against."""
@@ -191,26 +197,42 @@ class State:
 
     def add_customer(self, customer: CustomerId, *, livemode: bool) -> None:
         """Make a customer known."""
-        self.customers[livemode][customer] = customer
+        known = self.customers[livemode]
+        if customer not in known:
+            known[customer] = len(self.customer_ids)
+            self.customer_ids.append(customer)
 
-    def add_customers(self, customers: Iterable[CustomerId], *, livemode: bool) -> None:
-        """Make many customers known."""
-        self.customers[livemode].update((customer, customer) for customer in customers)
+    def add_customers(self, customers: Collection[CustomerId], *, livemode: bool) -> None:
+        """Make many customers known, none of whom is."""
+        first = len(self.customer_ids)
+        self.customer_ids.extend(customers)
+        numbers = range(first, len(self.customer_ids))
+        self.customers[livemode].update(zip(customers, numbers, strict=True))
 
     def remove_customer(self, customer: CustomerId, *, livemode: bool) -> None:
         """Refuse usage of a deleted customer from now on; its counters stay."""
-        self.customers[livemode].pop(customer, None)
-        self.deleted_customers.add((livemode, customer))
-        self.shut_out(customer, livemode=livemode)
+        self.add_customer(customer, livemode=livemode)
+        self.deleted_customers[livemode, customer] = self.customers[livemode].pop(customer)
+
+    def find_customer(self, customer: CustomerId, *, livemode: bool) -> int | None:
+        """Return what the table calls a customer, known or deleted."""
+        number = self.customers[livemode].get(customer)
+        return self.deleted_customers.get((livemode, customer)) if number is None else number
+
+    def number_of(self, customer: CustomerId, *, livemode: bool) -> int:
+        """Return what the table calls a customer, who may be seen for the first time."""
+        number = self.find_customer(customer, livemode=livemode)
+        if number is None:
+            self.add_customer(customer, livemode=livemode)
+            number = self.customers[livemode][customer]
+        return number
 
     def drop_before(self, sequence: int) -> None:
         """Find no meter event before a sequence any more; what it added to counters stays."""
         self.log_begins = max(self.log_begins, sequence)
         self.cancelled = {place for place in self.cancelled if place >= self.log_begins}
 
-    def shut_out(self, customer: CustomerId, *, livemode: bool) -> None:
-        """Have each event for a deleted customer judged anew: its counters alone don't tell."""
-        for meter, counters in self.counters.items():
-            counter = counters.get(customer)
-            if counter is not None and self.meters[meter].livemode == livemode:
-                counter.next_fire = ALWAYS
+
+def is_plain(meter: Meter) -> bool:
+    """Return whether a meter's usage does nothing but add up."""
+    return meter.formula != "last" and meter.event_time_window is None

@@ -1,27 +1,29 @@
-"""Many meter events at once: the hot path. What it can't decide in one step goes to `Group.record`.
+"""Many meter events at once: the hot path.
 
-Nearly every event is new, belongs to a known customer and counter, falls in the counter's newest
-hour and fires nothing. For those, and only for those, the loop below does what `judge`, `add_event`
-and `cross` would do, without a call. Everything else takes the general way, one by one, so there is
-one set of rules; tests hold the two together.
+Which events are accepted is decided first, in the order in which they came. Nearly all have a known
+meter and customer, a plain value and a new identifier, which is seen column by column; the others
+are judged one by one. Then everything is counted: what `add_plain` can't add goes the way of a
+single event. So there is one set of rules; tests hold the two ways together.
 """
 
 from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
-from typing import NamedTuple, cast
+from itertools import chain, groupby
+from typing import NamedTuple, TypeVar, cast
 
-from meterbell.engine.counter import Counter
-from meterbell.engine.decide import Group
+import numpy as np
+
+from meterbell.engine.decide import Group, duplicate
 from meterbell.engine.fold import HOUR_SECONDS
-from meterbell.engine.model import Refusal, RefusalReason, StreamUsage, UsageRequest
-from meterbell.engine.state import PlainMeter, State
-from meterbell.engine.validate import FUTURE_SECONDS_MAX, PAST_SECONDS_MAX
-from meterbell.engine.value import SCALE, parse_value
+from meterbell.engine.growing import Numbers, look_up
+from meterbell.engine.model import More, Refusal, RefusalReason, StreamUsage, UsageRequest
+from meterbell.engine.plain import NOT_ADDED, Usage, add_plain
+from meterbell.engine.rows import rest_of
+from meterbell.engine.validate import FUTURE_SECONDS_MAX, PAST_SECONDS_MAX, Judged, judge
+from meterbell.engine.value import SCALE
+from meterbell.engine.values import Values
 from meterbell.errors import DuplicateIdentifierError, UsageRefusedError
-from meterbell.ids import CustomerId
 
-Values = dict[str | None, int]
-_VALUES_MAX = 10_000
+T = TypeVar("T")
 
 
 class StreamBatch(NamedTuple):
@@ -48,149 +50,217 @@ def record_batches(group: Group, batches: Sequence[StreamBatch], values: Values)
     Args:
         group: The group that they become a part of.
         batches: The requests.
-        values: Values by text that occurred before, never negative; kept by the caller.
+        values: Kept by the caller from one call to the next.
     """
-    identifiers = [name for batch in batches for name in batch.identifiers]
-    suspects = group.state.identifiers[batches[0].livemode].suspects(identifiers)
-    for batch in batches:
-        if isinstance(batch.events[0], StreamUsage):
-            _record_usual(
-                group, batch, cast("Sequence[StreamUsage]", batch.events), suspects, values
+    for is_usual, some in groupby(batches, key=_is_usual):
+        if is_usual:
+            usual = list(some)
+            events = list(
+                chain.from_iterable(cast("Sequence[StreamUsage]", batch.events) for batch in usual)
             )
+            identifiers = list(chain.from_iterable(batch.identifiers for batch in usual))
+            stream = _Stream(group, events, identifiers, livemode=usual[0].livemode, values=values)
+            stream.accept()
+            stream.count()
         else:
-            _record_each(group, batch)
+            for batch in some:
+                for event, identifier in zip(batch.events, batch.identifiers, strict=True):
+                    _record_one(group, cast("UsageRequest", event), identifier)
 
 
-def _record_each(group: Group, batch: StreamBatch) -> None:
-    for position in range(len(batch.events)):
-        _record_one(group, batch, position)
+def _is_usual(batch: StreamBatch) -> bool:
+    return isinstance(batch.events[0], StreamUsage)
 
 
-def _record_usual(
-    group: Group,
-    batch: StreamBatch,
-    events: Sequence[StreamUsage],
-    suspects: AbstractSet[str],
-    values: Values,
-) -> None:
-    """Count events of the usual shape; those whose identifier may be known one by one."""
-    state, livemode, identifiers = group.state, batch.livemode, batch.identifiers
-    plain_meters = state.plain_meters[livemode]
-    now = group.now_ms // 1000
-    hour_now = now // HOUR_SECONDS
-    oldest, newest = now - PAST_SECONDS_MAX, now + FUTURE_SECONDS_MAX
-    rows = group.rows_to_extend()
-    sequence = first = state.sequence + 1
-    begin = 0  # events from here on are in the log, not yet in the index
-    group.is_changing = True
-    for position, event in enumerate(events):
-        plain = plain_meters.get(event.event_name)
-        stamp = event.timestamp
-        if stamp is None:
-            timestamp, hour = now, hour_now
-        else:
-            timestamp = int(stamp.timestamp())
-            hour = timestamp // HOUR_SECONDS
-        identifier = identifiers[position]
+class _Stream:
+    """Events of the usual shape, column by column, while they are decided."""
+
+    def __init__(
+        self,
+        group: Group,
+        events: list[StreamUsage],
+        identifiers: list[str],
+        *,
+        livemode: bool,
+        values: Values,
+    ) -> None:
+        self._group, self._state, self._livemode = group, group.state, livemode
+        self._events, self._identifiers = events, identifiers
+        self._now = group.now_ms // 1000
+        payloads = [event.payload for event in events]
+        self._customers = [payload.stripe_customer_id for payload in payloads]
+        self._texts = [payload.value for payload in payloads]
+        names = [event.event_name for event in events]
+        self._meters = look_up(group.state.plain_meters[livemode], names)
+        self._numbers = look_up(group.state.customers[livemode], self._customers)
+        self._wholes, self._parts = values.read(self._texts)
+        counting = np.array(group.state.counting_meters or [False])[self._meters]
+        self._wholes[counting], self._parts[counting] = 1, 0
+        self._timestamps = self._read_timestamps()
+        self._is_accepted = np.ones(len(events), dtype=np.bool_)
+        # What was judged one by one and accepted, by place.
+        self._judged: dict[int, tuple[UsageRequest, Judged]] = {}
+
+    def _read_timestamps(self) -> Numbers:
+        stamps = [event.timestamp for event in self._events]
+        if stamps.count(None) == len(stamps):
+            return np.full(len(stamps), self._now)
+        seconds = (self._now if stamp is None else int(stamp.timestamp()) for stamp in stamps)
+        return np.fromiter(seconds, np.int64, len(stamps))
+
+    def accept(self) -> None:
+        """Decide which events are counted; the others become refusals."""
+        suspects = self._state.identifiers[self._livemode].suspects(self._identifiers)
+        is_usual = (self._meters >= 0) & (self._numbers >= 0) & (self._wholes >= 0)
+        is_usual &= self._timestamps >= self._now - PAST_SECONDS_MAX
+        is_usual &= self._timestamps <= self._now + FUTURE_SECONDS_MAX
+        is_clear = is_usual
+        if suspects:
+            fresh = (identifier not in suspects for identifier in self._identifiers)
+            is_clear = is_usual & np.fromiter(fresh, np.bool_, len(self._identifiers))
+        elif is_usual.all():
+            return
+        taken: set[str] = set()
+        for place in np.flatnonzero(~is_clear).tolist():
+            identifier = self._identifiers[place]
+            request = _usage_request(self._events[place], livemode=self._livemode)
+            try:
+                judged = None
+                if not is_usual[place]:
+                    judged = judge(self._state, request, now_ms=self._group.now_ms)
+                if identifier in suspects:
+                    self._require_new(identifier, taken)
+            except (UsageRefusedError, DuplicateIdentifierError) as error:
+                self._is_accepted[place] = False
+                _refuse(self._group, request, error)
+            else:
+                if judged is not None:
+                    self._take_in(place, request, judged)
+
+    def _require_new(self, identifier: str, taken: set[str]) -> None:
+        """Refuse an identifier that was counted before, or before it in this stream (C2)."""
         if (
-            plain is not None
-            and (stamp is None or oldest <= timestamp <= newest)
-            and (not suspects or identifier not in suspects)
+            identifier in taken
+            or self._group.find_identifier(identifier, livemode=self._livemode) is not None
         ):
-            payload = event.payload
-            customer, text = payload.stripe_customer_id, payload.value
-            value = SCALE if plain.counts_events else values.get(text, -1)
-            if value < 0:
-                value = read_value(text, values)
-            counter = plain.counters.get(customer)
-            if counter is None and value >= 0:
-                counter = new_counter_of(state, plain, customer)
-            if counter is not None and value >= 0 and plain.any_customer.revision <= counter.armed:
-                total = counter.total + value
-                if total < counter.next_fire and hour >= counter.hour:
-                    if hour > counter.hour:
-                        counter.open_hour(hour)
-                    rows.append((plain.id, customer, identifier, timestamp, text, counter.head))
-                    counter.total = total
-                    counter.value += value
-                    counter.events += 1
-                    counter.head = sequence
-                    sequence += 1
-                    continue
-        state.sequence = sequence - 1
-        state.identifiers[livemode].add_run(identifiers[begin:position], first)
-        group.is_changing = False
-        _record_one(group, batch, position)
+            raise duplicate(identifier)
+        taken.add(identifier)
+
+    def _take_in(self, place: int, request: UsageRequest, judged: Judged) -> None:
+        """Accept an event that was judged by itself."""
+        state = self._state
+        if judged.creates_customer:
+            self._group.create_customer(judged.customer, livemode=self._livemode)
+        self._judged[place] = request, judged
+        self._meters[place] = state.meter_numbers[judged.meter.id]
+        self._numbers[place] = state.customers[self._livemode][judged.customer]
+        self._timestamps[place] = judged.timestamp
+
+    def count(self) -> None:
+        """Count the accepted events and put them into the group's run."""
+        group, state = self._group, self._state
+        places = np.flatnonzero(self._is_accepted)
+        if not len(places):
+            return
         group.is_changing = True
-        sequence = first = state.sequence + 1
-        begin = position + 1
-    state.sequence = sequence - 1
-    state.identifiers[livemode].add_run(identifiers[begin:] if begin else identifiers, first)
-    group.is_changing = False
-
-
-def read_value(text: str | None, values: Values) -> int:
-    """Return a value in units of 10^-12, or -1 for what takes the general way."""
-    if text is None:
-        return -1
-    try:
-        value = parse_value(text, param="payload[value]")
-    except UsageRefusedError:
-        return -1
-    if value >= 0:
-        if len(values) >= _VALUES_MAX:
-            values.clear()
-        values[text] = value
-    return value
-
-
-def new_counter_of(state: State, plain: PlainMeter, customer: CustomerId) -> Counter | None:
-    """Return a known customer's new counter, if only alerts for any customer watch it."""
-    known = state.customers[plain.livemode].get(customer)
-    if known is None or known in plain.alerts.by_customer:
-        return None
-    scope = plain.any_customer
-    counter = Counter(next_fire=scope.lowest, armed=scope.revision)
-    # The stored string, so that all counters of a customer share one.
-    plain.counters[known] = counter
-    return counter
-
-
-def _record_one(group: Group, batch: StreamBatch, position: int) -> None:
-    """Count one event as if it had come alone."""
-    event, identifier = batch.events[position], batch.identifiers[position]
-    if isinstance(event, StreamUsage):
-        payload: dict[str, str] = {"stripe_customer_id": event.payload.stripe_customer_id}
-        if event.payload.value is not None:
-            payload["value"] = event.payload.value
-        stamp = event.timestamp
-        event = UsageRequest(
-            livemode=batch.livemode,
-            event_name=event.event_name,
-            payload=payload,
-            identifier=event.identifier,
-            timestamp=None if stamp is None else int(stamp.timestamp()),
+        first = state.sequence + 1
+        is_apart = np.zeros(len(self._events), dtype=np.bool_)
+        is_apart[list(self._judged)] = True
+        usage = Usage(
+            meters=self._meters[places],
+            customers=self._numbers[places],
+            wholes=self._wholes[places],
+            parts=self._parts[places],
+            hours=self._timestamps[places] // HOUR_SECONDS,
+            sequences=np.arange(first, first + len(places)),
+            apart=is_apart[places],
         )
+        previous = add_plain(state, usage)
+        for at in np.flatnonzero(previous == NOT_ADDED).tolist():
+            previous[at] = self._count_one(int(places[at]), first + at)
+        identifiers = _pick(self._identifiers, places)
+        self._write(places, identifiers, previous)
+        state.sequence += len(places)
+        state.identifiers[self._livemode].add_run(identifiers, first)
+        group.is_changing = False
+
+    def _count_one(self, place: int, sequence: int) -> int:
+        """Count an event as if it had come alone; return the one before it in its hour."""
+        meter = self._state.meters[self._state.meter_ids[self._meters[place]]]
+        if place in self._judged:
+            value = self._judged[place][1].value
+        else:
+            value = int(self._wholes[place]) * SCALE + int(self._parts[place])
+        timestamp = int(self._timestamps[place])
+        return self._group.count(meter, self._customers[place], sequence, timestamp, value)
+
+    def _write(self, places: Numbers, identifiers: list[str], previous: Numbers) -> None:
+        """Put the accepted events into the group's run."""
+        run, ids = self._group.run_to_extend(), self._state.meter_ids
+        texts = _pick(self._texts, places)
+        for place, (request, judged) in self._judged.items():
+            at = int(np.searchsorted(places, place))
+            texts[at] = request.payload.get(judged.meter.value_key)
+            rest = rest_of(judged.meter, request.payload)
+            if rest:
+                run.more[len(run) + at] = More(rest, b"", b"")
+        run.meters.extend([ids[meter] for meter in self._meters[places].tolist()])
+        run.customers.extend(_pick(self._customers, places))
+        run.identifiers.extend(identifiers)
+        run.timestamps.extend(self._timestamps[places].tolist())
+        run.values.extend(texts)
+        run.previous.extend(previous.tolist())
+
+
+def _pick(items: list[T], places: Numbers) -> list[T]:
+    """Return the items at some places, in order."""
+    if len(places) == len(items):
+        return items.copy()
+    return [items[place] for place in places.tolist()]
+
+
+def _usage_request(event: StreamUsage, *, livemode: bool) -> UsageRequest:
+    """Return an event as if it had come alone."""
+    payload: dict[str, str] = {"stripe_customer_id": event.payload.stripe_customer_id}
+    if event.payload.value is not None:
+        payload["value"] = event.payload.value
+    stamp = event.timestamp
+    return UsageRequest(
+        livemode=livemode,
+        event_name=event.event_name,
+        payload=payload,
+        identifier=event.identifier,
+        timestamp=None if stamp is None else int(stamp.timestamp()),
+    )
+
+
+def _record_one(group: Group, request: UsageRequest, identifier: str) -> None:
+    """Count an event by itself."""
     try:
-        group.record(event, new_identifier=identifier)
-    except DuplicateIdentifierError as error:
-        if event.identifier is not None:
-            _refuse(group, event, "duplicate_meter_event", error.message)
-    except UsageRefusedError as error:
-        _refuse(group, event, cast("RefusalReason", error.reason), error.message)
+        group.record(request, new_identifier=identifier)
+    except (UsageRefusedError, DuplicateIdentifierError) as error:
+        _refuse(group, request, error)
 
 
-def _refuse(group: Group, event: UsageRequest, reason: RefusalReason, message: str) -> None:
-    meter = group.state.meters_by_event_name.get((event.livemode, event.event_name))
+def _refuse(
+    group: Group, request: UsageRequest, error: UsageRefusedError | DuplicateIdentifierError
+) -> None:
+    if isinstance(error, UsageRefusedError):
+        reason, message = cast("RefusalReason", error.reason), error.message
+    elif request.identifier is None:
+        return  # the request was sent again
+    else:
+        reason, message = "duplicate_meter_event", error.message
+    meter = group.state.meters_by_event_name.get((request.livemode, request.event_name))
     if reason == "no_meter":
-        message = f"No meter was found matching event_name {event.event_name}."
+        message = f"No meter was found matching event_name {request.event_name}."
     group.refusals.append(
         Refusal(
-            livemode=event.livemode,
+            livemode=request.livemode,
             reason=reason,
             meter=None if meter is None else meter.id,
-            event_name=event.event_name,
-            identifier=event.identifier,
+            event_name=request.event_name,
+            identifier=request.identifier,
             message=message,
         )
     )

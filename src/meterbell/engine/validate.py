@@ -69,10 +69,8 @@ def _customer(state: State, request: UsageRequest, meter: Meter) -> tuple[Custom
             code="parameter_missing",
         )
     customer = CustomerId(text)
-    # The stored string is used from here on, so that a million events share it.
-    known = state.customers[request.livemode].get(customer)
-    if known is not None:
-        return known, False
+    if customer in state.customers[request.livemode]:
+        return customer, False
     param = f"payload[{key}]"
     if (request.livemode, customer) in state.deleted_customers:
         raise UsageRefusedError(

@@ -5,21 +5,19 @@ without changes are not written again. The piece `positions` says from where on 
 """
 
 import asyncio
-from collections.abc import Iterator
 from functools import partial
-from itertools import islice
 
 import msgspec
+import numpy as np
 import structlog
 
 from meterbell.clock import Clock
 from meterbell.engine.decide import REQUEST_KEY_MS
 from meterbell.engine.state import State
 from meterbell.errors import OverloadedError, StoreUnavailableError
-from meterbell.ids import CustomerId, MeterId
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.index import KeyIndexes
-from meterbell.ledger.pieces import COUNTERS_MAX, encode_piece
+from meterbell.ledger.pieces import encode_piece, piece_name
 from meterbell.ledger.transaction import Transaction
 from meterbell.store.base import Checkpoint, Store
 
@@ -39,11 +37,6 @@ class Positions(msgspec.Struct, frozen=True):
 
     sequence: int
     pieces: dict[str, int]
-
-
-def piece_name(meter: MeterId, number: int) -> str:
-    """Return the name of a piece with a meter's counters."""
-    return f"counters/{meter}/{number}"
 
 
 class Checkpointer:
@@ -73,8 +66,6 @@ class Checkpointer:
         self._indexes = indexes
         self._saved = dict(saved)
         self._saved_at = -1
-        # A dictionary can't be read from its middle; new counters come at its end.
-        self._order: dict[MeterId, list[CustomerId]] = {}
 
     async def run(self, committer: Committer, *, interval_seconds: int) -> None:
         """Save at intervals until cancelled."""
@@ -95,12 +86,9 @@ class Checkpointer:
         sequence = self._state.sequence
         if sequence == self._saved_at and not again:
             return
-        for meter in list(self._state.counters):
-            for number in self._pieces_of(meter):
-                if self._has_changed(meter, number):
-                    await committer.execute(partial(self._save_piece, meter, number))
-                else:
-                    await asyncio.sleep(0)  # looking through a million counters takes its time
+        table = self._state.table
+        for block in np.flatnonzero(table.changed).tolist():
+            await committer.execute(partial(self._save_piece, block))
         positions = Positions(sequence, dict(self._saved))
         await committer.execute(partial(self._save_positions, positions))
         self._saved_at = sequence
@@ -112,29 +100,12 @@ class Checkpointer:
             request_keys=self._store.first_sequence_since(now_ms - REQUEST_KEY_MS),
         )
 
-    def _pieces_of(self, meter: MeterId) -> Iterator[int]:
-        order = self._order.setdefault(meter, [])
-        order.extend(islice(self._state.counters[meter], len(order), None))
-        yield from range(-(-len(order) // COUNTERS_MAX))
-
-    def _customers_in(self, meter: MeterId, number: int) -> list[CustomerId]:
-        return self._order[meter][number * COUNTERS_MAX : (number + 1) * COUNTERS_MAX]
-
-    def _has_changed(self, meter: MeterId, number: int) -> bool:
-        saved = self._saved.get(piece_name(meter, number))
-        counters = self._state.counters[meter]
-        return saved is None or any(
-            counters[customer].changed > saved for customer in self._customers_in(meter, number)
-        )
-
-    def _save_piece(self, meter: MeterId, number: int, _transaction: Transaction) -> None:
-        counters = self._state.counters[meter]
-        data = encode_piece(
-            meter, [(name, counters[name]) for name in self._customers_in(meter, number)]
-        )
-        name = piece_name(meter, number)
+    def _save_piece(self, block: int, _transaction: Transaction) -> None:
+        name = piece_name(block)
         self._saved[name] = self._state.sequence
+        data = encode_piece(self._state, block)
         self._store.save_checkpoint(Checkpoint(name, self._state.sequence, data))
+        self._state.table.changed[block] = False
 
     def _save_positions(self, positions: Positions, _transaction: Transaction) -> None:
         data = msgspec.json.encode(positions)

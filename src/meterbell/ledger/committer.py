@@ -22,7 +22,8 @@ from meterbell.clock import Clock
 from meterbell.engine.decide import Group, Recorded
 from meterbell.engine.model import MeterEvent, UsageRequest
 from meterbell.engine.state import State
-from meterbell.engine.stream import StreamBatch, Values, record_batches
+from meterbell.engine.stream import StreamBatch, record_batches
+from meterbell.engine.values import Values
 from meterbell.errors import (
     MeterbellError,
     OverloadedError,
@@ -113,7 +114,7 @@ class Committer:
         self._queue: deque[_Waiting] = deque()
         self._waiting_events = 0
         self.turned_away = 0
-        self._values: Values = {}
+        self._values = Values()
         self._wake = asyncio.Event()
         self._draining = asyncio.Lock()
         self._failure: StoreFailedError | None = None

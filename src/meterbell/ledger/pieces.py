@@ -1,78 +1,132 @@
 """Counters as bytes and back: the pieces of a checkpoint.
 
-A piece holds counters of one meter that were made one after the other. It is written between two
-operations, so it stands for exactly one place in commit order; different pieces may stand for
-different places.
+A piece holds a block of the counter table. It is written between two operations, so it stands for
+exactly one place in commit order; different pieces may stand for different places.
 """
 
-from collections.abc import Sequence
-
 import msgspec
+import numpy as np
 import zstandard
 
-from meterbell.engine.counter import Counter
+from meterbell.engine.counter import Counter, Detail
+from meterbell.engine.growing import Numbers
+from meterbell.engine.state import State
+from meterbell.engine.table import Block
 from meterbell.ids import AlertId, CustomerId, MeterId
 
-COUNTERS_MAX = 1024
-FORMAT = 2
-"""Changes with the layout of counters; pieces of another format are ignored and replayed.
+FORMAT = 3
+"""Changes with the layout of the table; pieces of another format are ignored and replayed.
 
 A log that was trimmed can't be replayed: a new format must come with a reader of the one before.
 """
 
-Piece = tuple[int, MeterId, list[tuple[CustomerId, Counter]]]
 
-# JSON, because MessagePack integers end at 64 bits and totals don't.
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Piece).decode
+class Rare(msgspec.Struct, array_like=True):
+    """What few counters have; by place in the block. In JSON, for numbers past 64 bits."""
+
+    details: dict[int, Detail]
+    large: dict[int, Counter]
+
+
+class Piece(msgspec.Struct, array_like=True):
+    """A block of the table.
+
+    Attributes:
+        meters: Those that occur.
+        meter_places: For each counter, which of them it belongs to.
+        customers: For each counter.
+        rows: As the table holds them, 64-bit integers, lowest byte first.
+        rare: See `Rare`.
+    """
+
+    version: int
+    meters: list[MeterId]
+    meter_places: list[int]
+    customers: list[CustomerId]
+    rows: bytes
+    rare: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Piece).decode
+_encode_rare = msgspec.json.Encoder().encode
+_decode_rare = msgspec.json.Decoder(Rare).decode
 _compress = zstandard.ZstdCompressor(level=1).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
-def encode_piece(meter: MeterId, counters: Sequence[tuple[CustomerId, Counter]]) -> bytes:
-    """Return counters of one meter as bytes."""
-    return _compress(_encode((FORMAT, meter, counters)))
+def encode_piece(state: State, block: int) -> bytes:
+    """Return a block of the counter table as bytes."""
+    found = state.table.block(block)
+    meters = found.meters.tolist()
+    names = sorted(set(meters))
+    places = {meter: place for place, meter in enumerate(names)}
+    piece = Piece(
+        version=FORMAT,
+        meters=[state.meter_ids[meter] for meter in names],
+        meter_places=[places[meter] for meter in meters],
+        customers=[state.customer_ids[customer] for customer in found.customers.tolist()],
+        rows=found.rows.astype("<i8", copy=False).tobytes(),
+        rare=_encode_rare(Rare(found.details, found.large)),
+    )
+    return _compress(_encode(piece))
 
 
-def decode_piece(data: bytes) -> tuple[MeterId, list[tuple[CustomerId, Counter]]]:
+def decode_piece(data: bytes) -> Piece:
     """Return what `encode_piece` wrote."""
-    _, meter, counters = _decode(_decompress(data))
-    return meter, counters
+    return _decode(_decompress(data))
 
 
 def is_readable(data: bytes) -> bool:
     """Return whether a piece is of this version's format."""
     try:
-        version: int = _decode(_decompress(data))[0]
+        return decode_piece(data).version == FORMAT
     except (msgspec.DecodeError, zstandard.ZstdError):
         return False
-    return version == FORMAT
 
 
-def share_values(
-    counters: Sequence[tuple[CustomerId, Counter]],
-    numbers: dict[int, int],
-    names: dict[str, AlertId],
-) -> None:
-    """Let all counters refer to the same numbers and names where they are equal, to save memory.
-
-    Alerts were made or fired for a million customers at once, and most usage falls in one hour.
+def load_piece(state: State, block: int, piece: Piece, names: dict[str, AlertId]) -> None:
+    """Put the counters of a piece into the table, whose blocks before it are loaded.
 
     Args:
-        counters: Decoded just now.
-        numbers: Those seen so far.
-        names: Alert ids seen so far.
+        state: Knows the meters and the customers.
+        block: Where they belong.
+        piece: Decoded.
+        names: Alert ids seen so far: a million counters share them.
     """
-    for _, counter in counters:
-        counter.next_fire = numbers.setdefault(counter.next_fire, counter.next_fire)
-        counter.armed = numbers.setdefault(counter.armed, counter.armed)
-        counter.hour = numbers.setdefault(counter.hour, counter.hour)
-        detail = counter.detail
-        if detail is None:
-            continue
-        if detail.triggered:
-            detail.triggered = frozenset(names.setdefault(n, n) for n in detail.triggered)
-        if detail.watch:
-            detail.watch = tuple(names.setdefault(name, name) for name in detail.watch)
-        if detail.baselines:
-            detail.baselines = {names.setdefault(n, n): b for n, b in detail.baselines.items()}
+    numbers = [state.meter_numbers[meter] for meter in piece.meters]
+    modes = [state.meters[meter].livemode for meter in piece.meters]
+    meters = np.array([numbers[place] for place in piece.meter_places], dtype=np.int64)
+    customers = np.fromiter(
+        (
+            state.number_of(customer, livemode=modes[place])
+            for customer, place in zip(piece.customers, piece.meter_places, strict=True)
+        ),
+        np.int64,
+        len(piece.customers),
+    )
+    rows: Numbers = np.frombuffer(piece.rows, dtype="<i8").reshape(len(customers), -1)
+    rare = _decode_rare(piece.rare)
+    for detail in rare.details.values():
+        _share(detail, names)
+    state.table.load_block(block, Block(meters, customers, rows, rare.details, rare.large))
+
+
+def _share(detail: Detail, names: dict[str, AlertId]) -> None:
+    """Let a detail refer to the one text of each alert's id, to save memory."""
+    if detail.triggered:
+        detail.triggered = frozenset(names.setdefault(name, name) for name in detail.triggered)
+    if detail.watch:
+        detail.watch = tuple(names.setdefault(name, name) for name in detail.watch)
+    if detail.baselines:
+        detail.baselines = {names.setdefault(n, n): b for n, b in detail.baselines.items()}
+
+
+def block_of(name: str) -> int:
+    """Return which block of the table a piece's name stands for."""
+    return int(name.rpartition("/")[2])
+
+
+def piece_name(block: int) -> str:
+    """Return the name of the piece with a block of the table."""
+    return f"counters/{block}"

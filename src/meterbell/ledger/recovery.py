@@ -5,28 +5,39 @@ none is written.
 """
 
 import gc
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import structlog
 
 from meterbell.clock import Clock
 from meterbell.engine.decide import REQUEST_KEY_MS, Group
-from meterbell.engine.model import AlertChange, Cancellation, EventRun, Meter, MeterEvent, Trigger
-from meterbell.engine.replay import replay_run
+from meterbell.engine.model import (
+    AlertChange,
+    Cancellation,
+    EventRun,
+    LogEntry,
+    Meter,
+    MeterEvent,
+    Trigger,
+)
+from meterbell.engine.replay import replay_runs
 from meterbell.engine.state import Limits, State
-from meterbell.engine.stream import Values
 from meterbell.engine.value import format_value
+from meterbell.engine.values import Values
 from meterbell.ids import AlertId, IdSource
 from meterbell.ledger.checkpoints import POSITIONS, Positions
 from meterbell.ledger.index import KeyIndexes
-from meterbell.ledger.pieces import decode_piece, is_readable, share_values
+from meterbell.ledger.pieces import block_of, decode_piece, is_readable, load_piece
 from meterbell.ledger.retention import Drop, load_retention, require_counters
 from meterbell.records import TriggerRecord
 from meterbell.store import tables
 from meterbell.store.base import Checkpoint, Store
 
 _GROUP = 200
+_EVENTS_AT_ONCE = 8000
 _PROGRESS_EVERY = 2_000_000
 _DAY_MS = 86_400_000
 
@@ -100,8 +111,6 @@ def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) 
     state.sequence = start
     _replay(store, recovered, retention.planned, now_ms=now_ms)
     recovered.replayed = state.sequence - start
-    for livemode, customer in state.deleted_customers:
-        state.shut_out(customer, livemode=livemode)
     return recovered
 
 
@@ -142,23 +151,11 @@ def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:
         # Of a damaged piece the one before it is read; without one, the whole log.
         if piece is None or piece.sequence < sequence:
             start = min(start, 0 if piece is None else piece.sequence)
-    numbers: dict[int, int] = {}
     names: dict[str, AlertId] = {}
-    for name in sorted(pieces, key=_place):
-        if name == POSITIONS:
-            continue
-        meter, counters = decode_piece(pieces[name].data)
-        share_values(counters, numbers, names)
-        known = state.customers[state.meters[meter].livemode]
-        state.counters_of(meter).update(
-            (known.get(customer, customer), counter) for customer, counter in counters
-        )
+    for name in sorted((name for name in pieces if name != POSITIONS), key=block_of):
+        load_piece(state, block_of(name), decode_piece(pieces[name].data), names)
+        state.restored_until = max(state.restored_until, pieces[name].sequence)
     return start
-
-
-def _place(name: str) -> tuple[str, int]:
-    head, _, number = name.rpartition("/")
-    return head, int(number) if number.isdigit() else 0
 
 
 def _replay(store: Store, recovered: Recovered, planned: Drop | None, *, now_ms: int) -> None:
@@ -172,29 +169,50 @@ def _replay(store: Store, recovered: Recovered, planned: Drop | None, *, now_ms:
 
     last = store.last_sequence()
     first_ms = now_ms
-    values: Values = {}
+    values = Values()
     group = Group(state, lookup, now_ms=0)
     told = state.sequence
-    for entry in store.read_log(state.sequence):
-        if planned is not None and entry.sequence > planned.sequence:
+    for entries in _together(store.read_log(state.sequence)):
+        first = entries[0]
+        if planned is not None and first.sequence > planned.sequence:
             state.drop_before(planned.before)
             planned = None
-        first_ms = min(first_ms, entry.received_at_ms)
-        if isinstance(entry, EventRun):
-            replay_run(group, entry, values)
+        first_ms = min(first_ms, first.received_at_ms)
+        if isinstance(first, EventRun):
+            replay_runs(group, cast("list[EventRun]", entries), values)
         else:
-            group.replay(entry)
+            group.replay(first)
         if state.sequence - told >= _PROGRESS_EVERY:
             told = state.sequence
             logger.info("replaying the log", sequence=told, last=last)
         if len(group.entries) >= _GROUP:
-            recovered.indexes.freeze_if_due(state.sequence, now_ms=entry.received_at_ms)
+            recovered.indexes.freeze_if_due(state.sequence, now_ms=first.received_at_ms)
             recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
             group = Group(state, lookup, now_ms=0)
     recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
     if planned is not None:
         state.drop_before(planned.before)
     recovered.indexes.hold_since(first_ms)
+
+
+def _together(entries: Iterable[LogEntry]) -> Iterator[list[LogEntry]]:
+    """Yield the log's entries, runs of meter events that follow each other together."""
+    runs: list[LogEntry] = []
+    events = 0
+    for entry in entries:
+        if isinstance(entry, EventRun) and events < _EVENTS_AT_ONCE:
+            runs.append(entry)
+            events += len(entry)
+            continue
+        if runs:
+            yield runs
+        runs, events = [], 0
+        if isinstance(entry, EventRun):
+            runs, events = [entry], len(entry)
+        else:
+            yield [entry]
+    if runs:
+        yield runs
 
 
 def _is_on_record(store: Store, trigger: Trigger) -> bool:

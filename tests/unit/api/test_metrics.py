@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from meterbell.engine.decide import Group
-from meterbell.engine.model import EventRun, Refusal, Trigger
+from meterbell.engine.model import EventRow, EventRun, Refusal, Trigger
 from meterbell.engine.state import State
 from meterbell.errors import DuplicateIdentifierError, UsageRefusedError
 from meterbell.ids import CustomerId
@@ -29,8 +29,8 @@ def samples(metrics: Metrics) -> dict[str, float]:
 def committed() -> Committed:
     group = Group(State(), lambda _: None, now_ms=0)
     meter = make_meter()
-    row = (meter.id, CustomerId("cus_a"), "id", 0, "1", 0)
-    group.entries.append(EventRun(1, 0, [row, row, row]))
+    row = EventRow(meter.id, CustomerId("cus_a"), "id", 0, "1", 0)
+    group.entries.append(EventRun.of(1, 0, [row, row, row]))
     group.triggers.append(Trigger(make_alert(), CustomerId("cus_a"), 1, 1))
     for reason in ("no_meter", "duplicate_meter_event"):
         group.refusals.append(Refusal(False, reason, None, "x", None, "No."))  # noqa: FBT003

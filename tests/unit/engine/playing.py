@@ -128,7 +128,7 @@ def _stream(run: EngineRun, batch: Sequence[Report]) -> list[int | None]:
         row
         for entry in run.group.entries
         if isinstance(entry, EventRun)
-        for sequence, row in enumerate(entry.rows, entry.sequence)
+        for sequence, row in enumerate(entry.rows(), entry.sequence)
         if sequence >= first
     ]
     assert len(rows) + len(run.group.refusals) - refused == len(batch)

@@ -132,7 +132,7 @@ def plain_counter(counter: Counter) -> dict[str, object]:
     detail = counter.read_detail()
     return {
         "total": counter.total,
-        "peak": counter.peak,
+        "peak": detail.peak,
         "armed": counter.armed,
         "next_fire": counter.next_fire,
         "changed": counter.changed,

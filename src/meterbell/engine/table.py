@@ -1,0 +1,254 @@
+"""All counters, as rows of numbers in one table: 64 bytes each, and no object for most of them.
+
+There are millions of counters and nearly every event touches exactly one, in no order. What every
+event needs stands in the counter's row, which is one line of the processor's cache; what few need
+stands in a `Detail` beside the table. `plain` adds usage to many rows in one step; everything else
+takes a `Counter` out and puts it back.
+"""
+
+from collections.abc import Iterator
+from copy import copy
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meterbell.engine.counter import ALWAYS, NEVER, Counter, Detail
+from meterbell.engine.growing import Growing, Numbers
+from meterbell.engine.value import SCALE
+
+# What stands where in a row. Amounts are in two parts: whole units, and units of 10^-12 below one.
+# `TIME` holds the newest hour and, below it, how many events count in it.
+TOTAL, TOTAL_PART, FIRE, ARMED, TIME, VALUE, VALUE_PART, HEAD = range(8)
+HOUR_SHIFT = 40
+EVENTS_MASK = (1 << HOUR_SHIFT) - 1
+# Amounts at or beyond this many whole units are kept as Python's integers, beside the table.
+WHOLE_MAX = 2**61
+_FIRE_ALWAYS, _FIRE_NEVER = -(2**62), 2**62
+_EMPTY_TIME = -1 << HOUR_SHIFT
+BLOCK = 1024
+"""So many rows are saved together."""
+_CUSTOMERS_AT_FIRST = 1024
+
+
+class Block(NamedTuple):
+    """Counters whose rows stand side by side, with meter and customer of each.
+
+    Attributes:
+        details: By place in the block, for the few that have one.
+        large: By place, those that no row can hold.
+    """
+
+    meters: Numbers
+    customers: Numbers
+    rows: Numbers
+    details: dict[int, Detail]
+    large: dict[int, Counter]
+
+
+class CounterTable:
+    """The counters of all meters and customers, which have numbers here.
+
+    Attributes:
+        details: By row, for the few that have one.
+        count: How many rows are taken; some may be empty.
+        revisions: By meter, the sequence of the latest change of its alerts for any customer.
+        first_fire: By meter, the lowest active threshold of those, in whole units.
+        changed: By block of rows, whether something in it changed since it was saved.
+    """
+
+    def __init__(self) -> None:
+        self._rows = Growing(8)
+        self._who = Growing(2)
+        self._large: dict[int, Counter] = {}
+        self._slots: list[NDArray[np.int32]] = []
+        self.details: dict[int, Detail] = {}
+        self.count = 0
+        self._empty = 0
+        self.revisions: Numbers = np.zeros(0, dtype=np.int64)
+        self.first_fire: Numbers = np.zeros(0, dtype=np.int64)
+        self.changed: NDArray[np.bool_] = np.zeros(1024, dtype=np.bool_)
+
+    def __len__(self) -> int:
+        return self.count - self._empty
+
+    @property
+    def rows(self) -> Numbers:
+        """The table itself; not to be kept."""
+        return self._rows.rows
+
+    def add_meter(self) -> int:
+        """Return the number of a new meter."""
+        self._slots.append(np.zeros(_CUSTOMERS_AT_FIRST, dtype=np.int32))
+        self.revisions = np.append(self.revisions, 0)
+        self.first_fire = np.append(self.first_fire, _FIRE_NEVER)
+        return len(self._slots) - 1
+
+    def set_alerts(self, meter: int, *, revision: int, lowest: int) -> None:
+        """Take in that a meter's alerts for any customer changed.
+
+        Args:
+            meter: Its number.
+            revision: Sequence of the change.
+            lowest: Their lowest active threshold, in units of 10^-12.
+        """
+        self.revisions[meter] = revision
+        self.first_fire[meter] = _fire(lowest)
+
+    def find(self, meter: int, customer: int) -> int:
+        """Return a counter's row; -1 if there is none."""
+        slots = self._slots[meter]
+        return int(slots[customer]) - 1 if customer < len(slots) else -1
+
+    def find_many(self, meters: Numbers, customers: Numbers) -> Numbers:
+        """Return the rows of counters, -1 where there is none; `meters` is ascending."""
+        found = np.empty(len(meters), dtype=np.int64)
+        for meter, start, end in _stretches(meters):
+            wanted = customers[start:end]
+            found[start:end] = self._slots_for(meter, int(wanted.max()))[wanted]
+        return found - 1
+
+    def add(self, meter: int, customer: int) -> int:
+        """Return the row of a new counter."""
+        return int(self.add_many(np.array([meter]), np.array([customer]))[0])
+
+    def add_many(self, meters: Numbers, customers: Numbers) -> Numbers:
+        """Return the rows of new counters without usage; `meters` is ascending."""
+        first, self.count = self.count, self.count + len(meters)
+        self._rows.reserve(self.count)
+        self._who.reserve(self.count)
+        added = np.arange(first, self.count)
+        for meter, start, end in _stretches(meters):
+            wanted = customers[start:end]
+            self._slots_for(meter, int(wanted.max()))[wanted] = added[start:end] + 1
+        who = self._who.rows
+        who[first : self.count, 0] = meters + 1
+        who[first : self.count, 1] = customers
+        self.rows[first : self.count, TIME] = _EMPTY_TIME
+        self._mark(added)
+        return added
+
+    def _skip_to(self, count: int) -> None:
+        """Leave rows empty up to a number of rows."""
+        self._empty += count - self.count
+        self.count = count
+        self._rows.reserve(count)
+        self._who.reserve(count)
+
+    def put_rows(self, slots: Numbers, rows: Numbers) -> None:
+        """Replace rows."""
+        if len(slots):
+            self.rows[slots] = rows
+            self._mark(slots)
+
+    def _mark(self, slots: Numbers) -> None:
+        blocks = slots // BLOCK
+        last = int(blocks.max())
+        if last >= len(self.changed):
+            self.changed = np.append(self.changed, np.zeros(last, dtype=np.bool_))
+        self.changed[blocks] = True
+
+    def load(self, slot: int) -> Counter:
+        """Return the counter in a row; what is changed in it must be stored."""
+        large = self._large.get(slot)
+        if large is not None:
+            return copy(large)
+        total, part, fire, armed, time, value, value_part, head = self.rows[slot].tolist()
+        if fire <= _FIRE_ALWAYS:
+            next_fire = ALWAYS
+        else:
+            next_fire = NEVER if fire >= _FIRE_NEVER else fire * SCALE
+        return Counter(
+            total=total * SCALE + part,
+            next_fire=next_fire,
+            armed=armed,
+            hour=time >> HOUR_SHIFT,
+            value=value * SCALE + value_part,
+            events=time & EVENTS_MASK,
+            head=head,
+            detail=self.details.get(slot),
+        )
+
+    def store(self, slot: int, counter: Counter) -> None:
+        """Put a counter into its row."""
+        if counter.detail is not None:
+            self.details[slot] = counter.detail
+        total, part = divmod(counter.total, SCALE)
+        value, value_part = divmod(counter.value, SCALE)
+        fire = _fire(counter.next_fire)
+        if abs(total) < WHOLE_MAX and abs(value) < WHOLE_MAX:
+            self._large.pop(slot, None)
+        else:
+            # Each event of it takes the general way.
+            self._large[slot] = counter
+            total = part = value = value_part = 0
+            fire = _FIRE_ALWAYS
+        time = counter.hour << HOUR_SHIFT | counter.events
+        row = (total, part, fire, counter.armed, time, value, value_part, counter.head)
+        self.rows[slot] = row
+        block = slot // BLOCK
+        self.changed[block] = True
+
+    def fire_next(self, slot: int) -> None:
+        """Have alerts looked at when the next event comes."""
+        self.rows[slot, FIRE] = _FIRE_ALWAYS
+        self.changed[slot // BLOCK] = True
+
+    def block(self, number: int) -> Block:
+        """Return what a block of rows holds."""
+        slots = np.arange(number * BLOCK, min((number + 1) * BLOCK, self.count))
+        slots = slots[self._who.rows[slots, 0] > 0]
+        details: dict[int, Detail] = {}
+        large: dict[int, Counter] = {}
+        for place, slot in enumerate(slots.tolist()):
+            if slot in self.details:
+                details[place] = self.details[slot]
+            if slot in self._large:
+                large[place] = self._large[slot]
+        who = self._who.rows[slots]
+        return Block(who[:, 0] - 1, who[:, 1], self.rows[slots], details, large)
+
+    def load_block(self, number: int, block: Block) -> None:
+        """Fill a block of rows with what `block` returned; those before it are filled."""
+        self._skip_to(number * BLOCK)
+        order = np.argsort(block.meters, kind="stable")
+        slots = np.empty(len(order), dtype=np.int64)
+        slots[order] = self.add_many(block.meters[order], block.customers[order])
+        self.rows[slots] = block.rows
+        for place, detail in block.details.items():
+            self.details[int(slots[place])] = detail
+        for place, counter in block.large.items():
+            self._large[int(slots[place])] = counter
+        self.changed[number] = False
+
+    def customers_from(self, meter: int, total: int) -> list[int]:
+        """Return the customers whose counter may be at so many whole units or above."""
+        customers = np.flatnonzero(self._slots[meter])
+        rows = self.rows[self._slots[meter][customers] - 1]
+        found: list[int] = customers[
+            (rows[:, TOTAL] >= min(total, WHOLE_MAX)) | (rows[:, FIRE] == _FIRE_ALWAYS)
+        ].tolist()
+        return found
+
+    def _slots_for(self, meter: int, customer: int) -> NDArray[np.int32]:
+        slots = self._slots[meter]
+        if customer >= len(slots):
+            larger = np.zeros(max(2 * len(slots), customer + 1), dtype=np.int32)
+            larger[: len(slots)] = slots
+            self._slots[meter] = slots = larger
+        return slots
+
+
+def _fire(next_fire: int) -> int:
+    """Return in whole units the lowest total at which an alert may fire; a little lower is fine."""
+    return min(max(next_fire // SCALE, _FIRE_ALWAYS), _FIRE_NEVER)
+
+
+def _stretches(numbers: Numbers) -> Iterator[tuple[int, int, int]]:
+    """Yield each number of an ascending sequence with where its stretch begins and ends."""
+    if not len(numbers):
+        return
+    starts = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+    for start, end in pairwise(starts):
+        yield int(numbers[start]), start, end
