@@ -20,6 +20,7 @@ from meterbell.errors import (
     StoreUnavailableError,
 )
 from meterbell.ids import CustomerId
+from meterbell.ledger import committer
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer, Event, WebhookEndpoint
 from meterbell.store.sqlite import SqliteStore
@@ -297,7 +298,10 @@ class SlowStore(SqliteStore):
         super().commit()
 
 
-async def test_requests_that_wait_at_the_end_are_committed_in_order(tmp_path: Path) -> None:
+async def test_requests_that_wait_at_the_end_are_committed_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "_SLOW_SYNC_NS", -1)
     stores: list[SlowStore] = []
 
     def make_store(path: Path) -> SqliteStore:

@@ -10,10 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterbell.ledger import index as index_module
 from meterbell.ledger.index import KeyIndex
+from meterbell.ledger.recent import RecentKeys
 from meterbell.ledger.segments import Segment
 
 keys = st.lists(st.binary(min_size=1, max_size=6), unique=True, max_size=120)
+
+
+@pytest.fixture(autouse=True)
+def _few_fresh_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "_FRESH_MAX", 3)
 
 
 def open_index(folder: Path, recent_max: int = 5) -> KeyIndex[bytes]:
@@ -59,26 +66,39 @@ def test_c2_an_index_finds_exactly_what_was_added(
 
 def check(index: KeyIndex[bytes], keys: list[bytes], absent: bytes) -> None:
     for sequence, key in enumerate(keys, start=1):
-        assert index.find(key, sequence.__eq__, since_ms=1) == sequence
-        assert index.find(key, lambda _: False, since_ms=1) is None
+        assert index.find(key, sequence.__eq__) == sequence
+        assert index.find(key, lambda _: False) is None
         assert index.suspects([absent, key]) == {key}
-    assert index.find(absent, lambda _: True, since_ms=1) is None
+    assert index.find(absent, lambda _: True) is None
     assert not index.suspects([absent])
     assert index.suspects([absent, absent]) == {absent}
 
 
-def test_c2_what_is_held_as_it_is_and_fresh_needs_no_confirmation(tmp_path: Path) -> None:
-    index = open_index(tmp_path)
-    assert not index.is_due(0, now_ms=1000)
-    index.add(b"a", 1)
-    index.freeze(1, now_ms=2000)
-    index.add(b"b", 2)
+def test_c2_a_full_bucket_loses_no_key() -> None:
+    recent = RecentKeys(8)
+    digests = np.concatenate(
+        [
+            np.full(20, 7, dtype=np.uint64),
+            np.arange(100, dtype=np.uint64),
+            np.full(1, 2**48 - 1, dtype=np.uint64),
+        ]
+    )
+    sequences = np.arange(1, 122, dtype=np.uint64)
+    for start in (0, 20, 30):
+        end = {0: 20, 20: 30, 30: 121}[start]
+        recent.add(digests[start:end], sequences[start:end])
 
-    assert index.find(b"b", lambda _: False, since_ms=1000) == 2
-    assert index.find(b"b", lambda _: False, since_ms=2001) is None
-    index.settle()
-    assert index.find(b"a", lambda _: False, since_ms=0) is None
-    index.close()
+    assert recent.count == 121
+    assert recent.find(7) == [28, *range(20, 0, -1)]
+    assert [recent.find(digest) for digest in range(90, 100)] == [[n + 21] for n in range(90, 100)]
+    assert recent.find(2**48 - 1) == [121]
+    assert recent.may_hold(digests).all()
+    assert not recent.may_hold(np.array([100, 2**47], dtype=np.uint64)).any()
+    assert recent.find(100) == []
+    found_digests, found_sequences = recent.contents()
+    assert sorted(zip(found_sequences.tolist(), found_digests.tolist(), strict=True)) == list(
+        zip(sequences.tolist(), digests.tolist(), strict=True)
+    )
 
 
 def test_segments_of_like_size_become_one(tmp_path: Path) -> None:
@@ -91,7 +111,7 @@ def test_segments_of_like_size_become_one(tmp_path: Path) -> None:
 
     assert [len(segment) for segment in index.segments] == [6400]
     assert [path.name for path in (tmp_path / "keys").iterdir()] == ["0-6400.keys"]
-    assert all(index.find(b"key %d" % n, lambda _: True, since_ms=0) == n + 1 for n in range(6400))
+    assert all(index.find(b"key %d" % n, lambda _: True) == n + 1 for n in range(6400))
     assert not index.suspects([b"absent %d" % number for number in range(2000)])
     index.close()
 
@@ -108,7 +128,7 @@ def test_c2_keys_are_found_while_they_are_written_behind(tmp_path: Path) -> None
             missed.extend(
                 key
                 for key in all_keys[: known : max(known // 50, 1)]
-                if index.find(key, lambda _: True, since_ms=1) is None or not index.suspects([key])
+                if index.find(key, lambda _: True) is None or not index.suspects([key])
             )
 
     looking = threading.Thread(target=look)
@@ -148,8 +168,8 @@ def test_whole_segments_that_are_too_old_are_dropped(tmp_path: Path) -> None:
     again = open_index(tmp_path)
 
     assert [(segment.after, segment.until) for segment in again.segments] == [(20, 30)]
-    assert again.find(b"key 20", lambda _: True, since_ms=1) is None
-    assert again.find(b"key 21", lambda _: True, since_ms=1) == 21
+    assert again.find(b"key 20", lambda _: True) is None
+    assert again.find(b"key 21", lambda _: True) == 21
     again.require_since(21)
     assert again.sealed_until == 30
     again.require_since(20)

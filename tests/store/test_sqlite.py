@@ -122,6 +122,7 @@ def test_an_event_is_read_by_its_place_in_the_log(
     add_meter(store)
     with store.transaction():
         store.append([make_entry(1)])
+    store.drop_log(after=0, before=0, rows_max=1)  # so that it is not at hand
 
     statements = record_statements(connections, lambda: store.find_event(1))
 

@@ -246,7 +246,7 @@ class Group:
             )
 
         index = self.state.identifiers[livemode]
-        return index.find(identifier, matches, since_ms=oldest)
+        return index.find(identifier, matches)
 
     def count(
         self, meter: Meter, customer: CustomerId, sequence: int, timestamp: int, value: int
@@ -308,7 +308,7 @@ class Group:
             )
 
         index = self.state.request_keys[request.livemode]
-        sequence = index.find(request.request_key, matches, since_ms=oldest)
+        sequence = index.find(request.request_key, matches)
         if sequence is None:
             return None
         event = self._event(sequence)

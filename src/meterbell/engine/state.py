@@ -20,11 +20,10 @@ K = TypeVar("K")
 class SequenceIndex(Protocol[K]):
     """Finds the place in commit order of something that was counted before."""
 
-    def find(self, key: K, matches: Callable[[int], bool], *, since_ms: int) -> int | None:
+    def find(self, key: K, matches: Callable[[int], bool]) -> int | None:
         """Return the sequence stored for `key`, if `matches` confirms it.
 
-        The index may hold digests in place of keys, so a hit counts only when confirmed. A key that
-        is held as it is, and was stored at or after `since_ms`, needs no confirmation.
+        The index may hold digests in place of keys, so a hit counts only when confirmed.
         """
 
     def suspects(self, keys: Sequence[K]) -> AbstractSet[K]:
@@ -43,7 +42,7 @@ class DictIndex(Generic[K]):
 
     sequences: dict[K, int] = field(default_factory=dict)
 
-    def find(self, key: K, matches: Callable[[int], bool], *, since_ms: int) -> int | None:  # noqa: ARG002
+    def find(self, key: K, matches: Callable[[int], bool]) -> int | None:
         """Return the sequence stored for `key`, if `matches` confirms it."""
         sequence = self.sequences.get(key)
         return sequence if sequence is not None and matches(sequence) else None

@@ -3,8 +3,9 @@
 An answer leaves only after the commit (C1). One failing request never fails its neighbours. The
 queue is bounded: past the bound a request is refused instead of using more memory.
 
-Everything is decided on the event loop, so nothing else looks at the state meanwhile. Only the way
-to stable storage is taken in a thread: requests are read while the disk works.
+Everything is decided on the event loop, so nothing else looks at the state meanwhile. Where disks
+are quick they are waited for there, too: handing over to a thread and back takes longer, and it
+then waits for Python's lock. Where they are slow, a thread waits while requests are read.
 """
 
 import asyncio
@@ -44,6 +45,9 @@ _GROUP_EVENTS_MAX = 4000
 # How often and how long another process that writes to the database is waited for.
 _LOCKED_SECONDS = 0.02
 _LOCKED_TRIES = 250
+# A sync that takes longer on average is waited for in a thread.
+_SLOW_SYNC_NS = 1_500_000
+_SMOOTHING = 8
 
 logger = structlog.get_logger(__name__)
 
@@ -115,6 +119,7 @@ class Committer:
         self._waiting_events = 0
         self.turned_away = 0
         self._values = Values()
+        self._sync_ns = 0
         self._wake = asyncio.Event()
         self._draining = asyncio.Lock()
         self._failure: StoreFailedError | None = None
@@ -221,6 +226,7 @@ class Committer:
                     logger.exception("a commit failed unexpectedly")
                     self._fail(StoreFailedError(f"The state is in doubt: {error!r}"), batch)
                     return
+                await asyncio.sleep(0)  # answers leave, and requests come in, between two groups
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
@@ -242,8 +248,8 @@ class Committer:
             begun_ns = self._clock.monotonic_ns()
             group, transaction, outcomes = self._decide(batch)
             decided_ns = self._clock.monotonic_ns()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self._store_group, group)
+        self._store.append(group.entries)
+        await self._sync()
         stored_ns = self._clock.monotonic_ns()
         for callback in transaction.callbacks:
             callback()
@@ -252,10 +258,19 @@ class Committer:
             self._on_events(transaction.events, transaction.deliveries)
         self._on_group(Committed(group, outcomes, decided_ns - begun_ns, stored_ns - decided_ns))
 
-    def _store_group(self, group: Group) -> None:
-        """Bring a decided group to stable storage; the writer's thread."""
-        self._store.append(group.entries)
+    async def _sync(self) -> None:
+        """Bring the open transaction to stable storage."""
+        if self._sync_ns > _SLOW_SYNC_NS:
+            loop = asyncio.get_running_loop()
+            taken_ns = await loop.run_in_executor(self._thread, self._timed_commit)
+        else:
+            taken_ns = self._timed_commit()
+        self._sync_ns += (taken_ns - self._sync_ns) // _SMOOTHING
+
+    def _timed_commit(self) -> int:
+        begun_ns = self._clock.monotonic_ns()
         self._store.commit()
+        return self._clock.monotonic_ns() - begun_ns
 
     async def _begun(self) -> ExitStack:
         """Return an open transaction, after whoever locks the database has let go of it."""

@@ -1,23 +1,25 @@
-"""What was counted before, found by key: recent keys in dictionaries, older ones in segments.
+"""What was counted before, found by key: recent keys in a table in memory, older ones in segments.
 
-A dictionary that is full is frozen and written behind as a segment by a thread of its own; segments
-of like size are merged there, so there are few. Nothing here grows in one long step.
+Keys are held as digests, and what is found is confirmed in the log. A table that is full is frozen
+and written behind as a segment by a thread of its own; segments of like size are merged there, so
+there are few. Nothing here grows in one long step.
 """
 
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import repeat
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import structlog
 import xxhash
 
-from meterbell.ledger.segments import U64, Screened, Segment
+from meterbell.ledger.recent import RecentKeys
+from meterbell.ledger.segments import DIGEST_BITS, U64, Screened, Segment
 
 K = TypeVar("K")
 
@@ -27,8 +29,7 @@ _RECENT_MS = 3600 * 1000
 # So many segments of like size become one; larger ones than the bound are not merged.
 _MERGE_AT = 4
 _MERGED_MAX = 16_000_000
-# Python's lock is offered to other threads between slices.
-_SLICE = 1000
+_FRESH_MAX = 4000
 _MODES = ((False, "test"), (True, "live"))
 
 logger = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ class KeyIndex(Generic[K]):
             folder: Of this index alone.
             encode: Turns a key into bytes.
             secret: Keys the digests, so that nobody can aim at one.
-            recent_max: How many keys are held in a dictionary before it is frozen.
+            recent_max: How many keys are held in a table before it is frozen.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
@@ -59,13 +60,15 @@ class KeyIndex(Generic[K]):
         self._recent_max = recent_max
         digest = hashlib.blake2b(folder.name.encode(), key=secret.encode()[:64], digest_size=8)
         self._seed = int.from_bytes(digest.digest(), "little")
-        self._recent: dict[K, int] = {}
+        # Keys that came one by one; by the thousand they are moved into the table.
+        self._fresh: dict[K, int] = {}
+        self._recent = RecentKeys(recent_max)
         self._recent_since_ms = 0
-        # When the oldest key in a dictionary came, at the earliest.
-        self.held_since_ms = 0
+        # What was looked for last is mostly what is added next.
+        self._looked_for: tuple[Sequence[K], U64] = ((), np.zeros(0, dtype=np.uint64))
         # Replaced as a whole, never changed: the thread behind does so while others read. What it
         # moves stands in both for a moment, so `_frozen` is read first.
-        self._frozen: tuple[_Frozen[K], ...] = ()
+        self._frozen: tuple[_Frozen, ...] = ()
         self.segments: list[Segment] = _load(folder)
         self._frozen_until = self.sealed_until
         self._behind = ThreadPoolExecutor(1, thread_name_prefix=f"meterbell-{folder.name}")
@@ -79,10 +82,13 @@ class KeyIndex(Generic[K]):
 
     @property
     def keys(self) -> tuple[int, int]:
-        """How many keys are held in dictionaries, and how many in segments."""
-        frozen = self._frozen
-        recent = len(self._recent) + sum(len(part.keys) for part in frozen)
+        """How many keys are held in memory, and how many in segments."""
+        recent = self._recent_count + sum(part.keys.count for part in self._frozen)
         return recent, sum(len(segment) for segment in self.segments)
+
+    @property
+    def _recent_count(self) -> int:
+        return len(self._fresh) + self._recent.count
 
     def suspects(self, keys: Sequence[K]) -> set[K]:
         """Return those of the keys that may be stored, or that come twice; usually none."""
@@ -90,52 +96,67 @@ class KeyIndex(Generic[K]):
         found: set[K] = set()
         if len(distinct) < len(keys):
             found |= {key for key, times in Counter(keys).items() if times > 1}
-        held: list[dict[K, int]] = [part.keys for part in self._frozen]
-        for part in (self._recent, *held):
-            if not part.keys().isdisjoint(distinct):
-                found |= part.keys() & distinct
+        if self._fresh and not self._fresh.keys().isdisjoint(distinct):
+            found |= self._fresh.keys() & distinct
+        digests = self._digests(keys)
+        self._looked_for = keys, digests
+        frozen = self._frozen
+        for part in (self._recent, *(part.keys for part in frozen)):
+            if part.count:
+                found |= {keys[place] for place in np.flatnonzero(part.may_hold(digests)).tolist()}
         segments = self.segments
         if segments:
-            screened = Screened.of(self._digests(keys))
+            screened = Screened.of(digests)
             for segment in segments:
-                found |= {keys[position] for position in segment.may_hold(screened)}
+                found |= {keys[place] for place in segment.may_hold(screened)}
         return found
 
-    def find(self, key: K, matches: Callable[[int], bool], *, since_ms: int) -> int | None:
-        """Return the sequence stored for `key`, if it is fresh or `matches` confirms it."""
-        held: list[dict[K, int]] = [part.keys for part in self._frozen]
-        for keys in (self._recent, *reversed(held)):
-            sequence = keys.get(key)
-            if sequence is not None:
-                is_fresh = self.held_since_ms >= since_ms
-                return sequence if is_fresh or matches(sequence) else None
-        segments = self.segments
-        if segments:
-            digest = self._digest(key)
-            for segment in reversed(segments):
-                for candidate in segment.find(digest):
-                    if matches(candidate):
-                        return candidate
+    def find(self, key: K, matches: Callable[[int], bool]) -> int | None:
+        """Return the sequence stored for `key`, if `matches` confirms it."""
+        fresh = self._fresh.get(key)
+        if fresh is not None and matches(fresh):
+            return fresh
+        digest = self._digest(key)
+        frozen = self._frozen
+        for part in (self._recent, *(part.keys for part in reversed(frozen))):
+            for candidate in part.find(digest) if part.count else ():
+                if matches(candidate):
+                    return candidate
+        for segment in reversed(self.segments):
+            for candidate in segment.find(digest):
+                if matches(candidate):
+                    return candidate
         return None
 
     def add(self, key: K, sequence: int) -> None:
         """Store where `key` stands; sequences come in ascending order."""
         if sequence > self._frozen_until:
-            self._recent[key] = sequence
+            self._fresh[key] = sequence
+            if len(self._fresh) >= _FRESH_MAX:
+                self._settle_fresh()
 
     def add_run(self, keys: Sequence[K], sequence: int) -> None:
         """Store where keys stand that follow each other without a gap, the first at `sequence`."""
         if sequence <= self._frozen_until:
             skipped = self._frozen_until + 1 - sequence
             keys, sequence = keys[skipped:], self._frozen_until + 1
-        self._recent.update(zip(keys, range(sequence, sequence + len(keys)), strict=True))
+        looked_for, digests = self._looked_for
+        if keys != looked_for:
+            digests = self._digests(keys)
+        sequences = np.arange(sequence, sequence + len(keys), dtype=np.uint64)
+        self._recent.add(digests, sequences)
+
+    def _settle_fresh(self) -> None:
+        sequences = np.fromiter(self._fresh.values(), np.uint64, len(self._fresh))
+        self._recent.add(self._digests(list(self._fresh)), sequences)
+        self._fresh = {}
 
     def is_due(self, until: int, *, now_ms: int) -> bool:
         """Return whether recent keys should be frozen: they are many, or an hour old."""
-        if not self._recent:
+        if not self._recent_count:
             self._recent_since_ms = now_ms
         return (
-            len(self._recent) >= self._recent_max
+            self._recent_count >= self._recent_max
             or now_ms - self._recent_since_ms > _RECENT_MS
             or until - self._frozen_until > _SPAN_MAX
         )
@@ -149,11 +170,9 @@ class KeyIndex(Generic[K]):
         """
         if until == self._frozen_until:
             return
-        frozen = _Frozen(self._recent, self._frozen_until, until)
-        if not self._frozen:
-            self.held_since_ms = self._recent_since_ms
-        self._frozen = (*self._frozen, frozen)
-        self._recent = {}
+        self._settle_fresh()
+        self._frozen = (*self._frozen, _Frozen(self._recent, self._frozen_until, until))
+        self._recent = RecentKeys(self._recent_max)
         self._recent_since_ms = now_ms
         self._frozen_until = until
         self._work = self._behind.submit(self._write_behind)
@@ -191,25 +210,11 @@ class KeyIndex(Generic[K]):
             # The keys stay in memory and are tried again with the next ones.
             logger.exception("keys can't be written behind", folder=str(self._folder))
 
-    def _seal(self, frozen: "_Frozen[K]") -> None:
-        digests = [np.zeros(0, dtype=np.uint64)]
-        sequences = [np.zeros(0, dtype=np.uint64)]
-        for some in _slices(frozen.keys.items()):
-            digests.append(self._digests([key for key, _ in some]))
-            sequences.append(np.array([sequence for _, sequence in some], dtype=np.uint64))
-        segment = Segment.write(
-            self._folder,
-            frozen.after,
-            frozen.until,
-            np.concatenate(digests),
-            np.concatenate(sequences),
-        )
+    def _seal(self, frozen: "_Frozen") -> None:
+        digests, sequences = frozen.keys.contents()
+        segment = Segment.write(self._folder, frozen.after, frozen.until, digests, sequences)
         self.segments = [*self.segments, segment]
         self._frozen = self._frozen[1:]
-        # Freeing so many at once would hold Python's lock for long.
-        while frozen.keys:
-            for _ in range(min(_SLICE, len(frozen.keys))):
-                frozen.keys.popitem()
 
     def _merge(self) -> bool:
         """Make one of the newest segments of like size, if there are enough; return whether."""
@@ -241,28 +246,20 @@ class KeyIndex(Generic[K]):
         for segment in dropped:
             segment.path.unlink(missing_ok=True)
 
-    def _digests(self, keys: Iterable[K]) -> U64:
-        seed, digest = self._seed, xxhash.xxh3_64_digest
-        made = b"".join([digest(key, seed) for key in map(self._encode, keys)])
-        return np.frombuffer(made, dtype=">u8").astype(np.uint64) >> np.uint64(16)
+    def _digests(self, keys: Sequence[K]) -> U64:
+        made = b"".join(map(xxhash.xxh3_64_digest, map(self._encode, keys), repeat(self._seed)))
+        return np.frombuffer(made, dtype=">u8").astype(np.uint64) >> np.uint64(64 - DIGEST_BITS)
 
     def _digest(self, key: K) -> int:
-        return xxhash.xxh3_64_intdigest(self._encode(key), self._seed) >> 16
+        return xxhash.xxh3_64_intdigest(self._encode(key), self._seed) >> 64 - DIGEST_BITS
 
 
-class _Frozen(Generic[K]):
+class _Frozen(NamedTuple):
     """Keys counted at sequences in (`after`, `until`] that are being written behind."""
 
-    def __init__(self, keys: dict[K, int], after: int, until: int) -> None:
-        self.keys = keys
-        self.after = after
-        self.until = until
-
-
-def _slices(items: Iterable[tuple[K, int]]) -> Iterable[list[tuple[K, int]]]:
-    iterator = iter(items)
-    while some := list(islice(iterator, _SLICE)):
-        yield some
+    keys: RecentKeys
+    after: int
+    until: int
 
 
 def _load(folder: Path) -> list[Segment]:
@@ -326,14 +323,9 @@ class KeyIndexes:
 
     @property
     def keys(self) -> tuple[int, int]:
-        """How many keys are held in dictionaries, and how many in segments."""
+        """How many keys are held in memory, and how many in segments."""
         counts = [index.keys for index in self._all]
         return sum(recent for recent, _ in counts), sum(sealed for _, sealed in counts)
-
-    def hold_since(self, received_at_ms: int) -> None:
-        """Say when the oldest key in a dictionary came, after a start."""
-        for index in self._all:
-            index.held_since_ms = received_at_ms
 
     def require_since(self, *, identifiers: int, request_keys: int) -> None:
         """Forget indexes that lack keys from these sequences on: they are read from the log."""

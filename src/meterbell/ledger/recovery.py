@@ -109,7 +109,7 @@ def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) 
         elif isinstance(entry, Cancellation) and entry.cancelled_sequence >= state.log_begins:
             state.cancelled.add(entry.cancelled_sequence)
     state.sequence = start
-    _replay(store, recovered, retention.planned, now_ms=now_ms)
+    _replay(store, recovered, retention.planned)
     recovered.replayed = state.sequence - start
     return recovered
 
@@ -158,7 +158,7 @@ def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:
     return start
 
 
-def _replay(store: Store, recovered: Recovered, planned: Drop | None, *, now_ms: int) -> None:
+def _replay(store: Store, recovered: Recovered, planned: Drop | None) -> None:
     """Take the rest of the log in; what was to be dropped is found no more from there on."""
     state = recovered.state
 
@@ -168,7 +168,6 @@ def _replay(store: Store, recovered: Recovered, planned: Drop | None, *, now_ms:
         return event
 
     last = store.last_sequence()
-    first_ms = now_ms
     values = Values()
     group = Group(state, lookup, now_ms=0)
     told = state.sequence
@@ -177,7 +176,6 @@ def _replay(store: Store, recovered: Recovered, planned: Drop | None, *, now_ms:
         if planned is not None and first.sequence > planned.sequence:
             state.drop_before(planned.before)
             planned = None
-        first_ms = min(first_ms, first.received_at_ms)
         if isinstance(first, EventRun):
             replay_runs(group, cast("list[EventRun]", entries), values)
         else:
@@ -192,7 +190,6 @@ def _replay(store: Store, recovered: Recovered, planned: Drop | None, *, now_ms:
     recovered.mismatches += sum(not _is_on_record(store, t) for t in group.triggers)
     if planned is not None:
         state.drop_before(planned.before)
-    recovered.indexes.hold_since(first_ms)
 
 
 def _together(entries: Iterable[LogEntry]) -> Iterator[list[LogEntry]]:

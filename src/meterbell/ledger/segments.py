@@ -18,6 +18,8 @@ U64 = NDArray[np.uint64]
 U32 = NDArray[np.uint32]
 U16 = NDArray[np.uint16]
 
+DIGEST_BITS = 48
+
 _MAGIC = b"meterbell keys 1"
 _HEADER = np.dtype(
     [

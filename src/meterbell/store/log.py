@@ -5,6 +5,7 @@ because like beside like is quicker to write and compresses better. One event is
 that holds its place in commit order.
 """
 
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import assert_never
@@ -30,6 +31,7 @@ _RUN_MAX = 500
 _COMPRESS_FROM_BYTES = 200
 _COMPRESSION_LEVEL = 1
 _CACHED_RUNS = 64
+_LATEST_EVENTS = 50_000
 
 _COLUMNS = "sequence, events, kind, received_at_ms, data"
 _APPEND = f"INSERT INTO log ({_COLUMNS}) VALUES (?,?,?,?,?)"  # noqa: S608
@@ -118,9 +120,29 @@ class LogReader:
         self._connection = connection
         self._decompress = zstandard.ZstdDecompressor().decompress
         self._runs: OrderedDict[int, EventRun] = OrderedDict()
+        self._latest: list[EventRun] = []
+        self._latest_events = 0
+
+    def remember(self, run: EventRun) -> None:
+        """Keep what was appended just now at hand: what is sent again comes soon."""
+        self._latest.append(run)
+        self._latest_events += len(run)
+        while self._latest_events > _LATEST_EVENTS:
+            self._latest_events -= len(self._latest.pop(0))
+
+    def forget(self) -> None:
+        """Keep nothing at hand: rows were deleted."""
+        self._runs.clear()
+        self._latest.clear()
+        self._latest_events = 0
 
     def find(self, sequence: int) -> tuple[EventRow, int] | None:
         """Return a meter event and when it was received; None if the log does not hold it."""
+        at = bisect_right(self._latest, sequence, key=lambda run: run.sequence) - 1
+        if at >= 0:
+            latest = self._latest[at]
+            if sequence < latest.sequence + len(latest):
+                return latest.row(sequence - latest.sequence), latest.received_at_ms
         found = self._connection.run(_READ_RUN, (sequence,))
         if not found or found[0][2] != METER_EVENTS or found[0][0] + found[0][1] <= sequence:
             return None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import apsw
 
-from meterbell.engine.model import LogEntry, Meter, MeterEvent
+from meterbell.engine.model import EventRun, LogEntry, Meter, MeterEvent
 from meterbell.engine.rows import event_of
 from meterbell.errors import StoreFailedError, StoreUnavailableError
 from meterbell.store.base import Checkpoint
@@ -89,6 +89,9 @@ class SqliteStore:
         except apsw.Error as error:
             self._rollback()
             raise StoreFailedError(f"The database can't be written: {error}") from error
+        for entry in entries:
+            if isinstance(entry, EventRun):
+                self._log.remember(entry)
 
     def commit(self) -> None:
         """Bring the open transaction to stable storage."""
@@ -166,6 +169,7 @@ class SqliteStore:
 
     def drop_log(self, *, after: int, before: int, rows_max: int) -> tuple[int, int] | None:
         """Delete meter events and cancellations from the log's left; alert changes stay."""
+        self._log.forget()
         return self._log_writer.drop(after=after, before=before, rows_max=rows_max)
 
     def count_events(self, since: int) -> int:
