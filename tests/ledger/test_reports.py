@@ -118,14 +118,8 @@ async def test_each_mode_and_meter_has_a_report_of_its_own(tmp_path: Path) -> No
     async with open_ledger(tmp_path / "m.db") as ledger:
         await prepared(ledger)
         await ledger.create_meter(make_meter("tokens"))
-        await ledger.stream(
-            [
-                bad("a"),
-                make_request("one", meter="tokens"),
-                make_request("one", livemode=True),
-                make_request("1", livemode=True),
-            ]
-        )
+        await ledger.stream([bad("a"), make_request("one", meter="tokens")])
+        await ledger.stream([make_request("one", livemode=True), make_request("1", livemode=True)])
         ledger.clock.advance(seconds=WINDOW_SECONDS)
 
         await reporter(ledger).report()

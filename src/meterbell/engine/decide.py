@@ -100,7 +100,7 @@ class Group:
         """
         state, livemode = self.state, request.livemode
         if request.request_key:
-            earlier = self._find_request(request)
+            earlier = self.find_request(request)
             if earlier is not None:
                 return Recorded(earlier, replayed=True)
         accepted = judge(state, request, now_ms=self.now_ms)
@@ -294,7 +294,7 @@ class Group:
                 return event_of(self.state.meters[row.meter], row, sequence, entry.received_at_ms)
         raise AssertionError(f"the group has no entry {sequence}")
 
-    def _find_request(self, request: UsageRequest) -> MeterEvent | None:
+    def find_request(self, request: UsageRequest) -> MeterEvent | None:
         """Return the event that a request with the same Idempotency-Key made within 24 hours."""
         oldest = self.now_ms - REQUEST_KEY_MS
 

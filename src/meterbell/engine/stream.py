@@ -1,29 +1,20 @@
-"""Many meter events at once: the hot path.
+"""Usage as it waits in the commit queue: stream requests, and single events that came together."""
 
-Which events are accepted is decided first, in the order in which they came. Nearly all have a known
-meter and customer, a plain value and a new identifier, which is seen column by column; the others
-are judged one by one. Then everything is counted: what `add_plain` can't add goes the way of a
-single event. So there is one set of rules; tests hold the two ways together.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, groupby
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, cast
 
-import numpy as np
-
-from meterbell.engine.decide import Group, duplicate
-from meterbell.engine.fold import HOUR_SECONDS
-from meterbell.engine.growing import Numbers, look_up
+from meterbell.engine.batch import Batch, Columns
+from meterbell.engine.decide import Group, Recorded
 from meterbell.engine.model import More, Refusal, RefusalReason, StreamUsage, UsageRequest
-from meterbell.engine.plain import NOT_ADDED, Usage, add_plain
-from meterbell.engine.rows import rest_of
-from meterbell.engine.validate import FUTURE_SECONDS_MAX, PAST_SECONDS_MAX, Judged, judge
-from meterbell.engine.value import SCALE
+from meterbell.engine.rows import event_of
 from meterbell.engine.values import Values
-from meterbell.errors import DuplicateIdentifierError, UsageRefusedError
+from meterbell.errors import DuplicateIdentifierError, RequestError, UsageRefusedError
+from meterbell.ids import CustomerId
 
-T = TypeVar("T")
+# Column by column so many or more are counted sooner than one by one.
+_TOGETHER_MIN = 4
+_NOBODY = CustomerId("")
 
 
 class StreamBatch(NamedTuple):
@@ -52,171 +43,157 @@ def record_batches(group: Group, batches: Sequence[StreamBatch], values: Values)
         batches: The requests.
         values: Kept by the caller from one call to the next.
     """
+    livemode = batches[0].livemode
     for is_usual, some in groupby(batches, key=_is_usual):
+        alike = list(some)
+        events = list(chain.from_iterable(batch.events for batch in alike))
+        identifiers = list(chain.from_iterable(batch.identifiers for batch in alike))
         if is_usual:
-            usual = list(some)
-            events = list(
-                chain.from_iterable(cast("Sequence[StreamUsage]", batch.events) for batch in usual)
-            )
-            identifiers = list(chain.from_iterable(batch.identifiers for batch in usual))
-            stream = _Stream(group, events, identifiers, livemode=usual[0].livemode, values=values)
-            stream.accept()
-            stream.count()
+            columns = _columns_of(cast("list[StreamUsage]", events), identifiers, livemode=livemode)
         else:
-            for batch in some:
-                for event, identifier in zip(batch.events, batch.identifiers, strict=True):
-                    _record_one(group, cast("UsageRequest", event), identifier)
+            columns = _columns_of_requests(cast("list[UsageRequest]", events), identifiers)
+        batch = Batch(group, columns, values, livemode=livemode)
+        batch.accept()
+        batch.count()
+        for place, error in batch.refused.items():
+            _refuse(group, columns.request(place), error)
 
 
 def _is_usual(batch: StreamBatch) -> bool:
     return isinstance(batch.events[0], StreamUsage)
 
 
-class _Stream:
-    """Events of the usual shape, column by column, while they are decided."""
+def record_requests(
+    group: Group, requests: Sequence[UsageRequest], new_identifiers: Sequence[str], values: Values
+) -> list[Recorded | RequestError]:
+    """Count single meter events of one mode, in order; return what became of each.
 
-    def __init__(
-        self,
-        group: Group,
-        events: list[StreamUsage],
-        identifiers: list[str],
-        *,
-        livemode: bool,
-        values: Values,
-    ) -> None:
-        self._group, self._state, self._livemode = group, group.state, livemode
-        self._events, self._identifiers = events, identifiers
-        self._now = group.now_ms // 1000
-        payloads = [event.payload for event in events]
-        self._customers = [payload.stripe_customer_id for payload in payloads]
-        self._texts = [payload.value for payload in payloads]
-        names = [event.event_name for event in events]
-        self._meters = look_up(group.state.plain_meters[livemode], names)
-        self._numbers = look_up(group.state.customers[livemode], self._customers)
-        self._wholes, self._parts = values.read(self._texts)
-        counting = np.array(group.state.counting_meters or [False])[self._meters]
-        self._wholes[counting], self._parts[counting] = 1, 0
-        self._timestamps = self._read_timestamps()
-        self._is_accepted = np.ones(len(events), dtype=np.bool_)
-        # What was judged one by one and accepted, by place.
-        self._judged: dict[int, tuple[UsageRequest, Judged]] = {}
-
-    def _read_timestamps(self) -> Numbers:
-        stamps = [event.timestamp for event in self._events]
-        if stamps.count(None) == len(stamps):
-            return np.full(len(stamps), self._now)
-        seconds = (self._now if stamp is None else int(stamp.timestamp()) for stamp in stamps)
-        return np.fromiter(seconds, np.int64, len(stamps))
-
-    def accept(self) -> None:
-        """Decide which events are counted; the others become refusals."""
-        suspects = self._state.identifiers[self._livemode].suspects(self._identifiers)
-        is_usual = (self._meters >= 0) & (self._numbers >= 0) & (self._wholes >= 0)
-        is_usual &= self._timestamps >= self._now - PAST_SECONDS_MAX
-        is_usual &= self._timestamps <= self._now + FUTURE_SECONDS_MAX
-        is_clear = is_usual
-        if suspects:
-            fresh = (identifier not in suspects for identifier in self._identifiers)
-            is_clear = is_usual & np.fromiter(fresh, np.bool_, len(self._identifiers))
-        elif is_usual.all():
-            return
-        taken: set[str] = set()
-        for place in np.flatnonzero(~is_clear).tolist():
-            identifier = self._identifiers[place]
-            request = _usage_request(self._events[place], livemode=self._livemode)
-            try:
-                judged = None
-                if not is_usual[place]:
-                    judged = judge(self._state, request, now_ms=self._group.now_ms)
-                if identifier in suspects:
-                    self._require_new(identifier, taken)
-            except (UsageRefusedError, DuplicateIdentifierError) as error:
-                self._is_accepted[place] = False
-                _refuse(self._group, request, error)
-            else:
-                if judged is not None:
-                    self._take_in(place, request, judged)
-
-    def _require_new(self, identifier: str, taken: set[str]) -> None:
-        """Refuse an identifier that was counted before, or before it in this stream (C2)."""
-        if (
-            identifier in taken
-            or self._group.find_identifier(identifier, livemode=self._livemode) is not None
-        ):
-            raise duplicate(identifier)
-        taken.add(identifier)
-
-    def _take_in(self, place: int, request: UsageRequest, judged: Judged) -> None:
-        """Accept an event that was judged by itself."""
-        state = self._state
-        if judged.creates_customer:
-            self._group.create_customer(judged.customer, livemode=self._livemode)
-        self._judged[place] = request, judged
-        self._meters[place] = state.meter_numbers[judged.meter.id]
-        self._numbers[place] = state.customers[self._livemode][judged.customer]
-        self._timestamps[place] = judged.timestamp
-
-    def count(self) -> None:
-        """Count the accepted events and put them into the group's run."""
-        group, state = self._group, self._state
-        places = np.flatnonzero(self._is_accepted)
-        if not len(places):
-            return
-        group.is_changing = True
-        first = state.sequence + 1
-        is_apart = np.zeros(len(self._events), dtype=np.bool_)
-        is_apart[list(self._judged)] = True
-        usage = Usage(
-            meters=self._meters[places],
-            customers=self._numbers[places],
-            wholes=self._wholes[places],
-            parts=self._parts[places],
-            hours=self._timestamps[places] // HOUR_SECONDS,
-            sequences=np.arange(first, first + len(places)),
-            apart=is_apart[places],
-        )
-        previous = add_plain(state, usage)
-        for at in np.flatnonzero(previous == NOT_ADDED).tolist():
-            previous[at] = self._count_one(int(places[at]), first + at)
-        identifiers = _pick(self._identifiers, places)
-        self._write(places, identifiers, previous)
-        state.sequence += len(places)
-        state.identifiers[self._livemode].add_run(identifiers, first)
-        group.is_changing = False
-
-    def _count_one(self, place: int, sequence: int) -> int:
-        """Count an event as if it had come alone; return the one before it in its hour."""
-        meter = self._state.meters[self._state.meter_ids[self._meters[place]]]
-        if place in self._judged:
-            value = self._judged[place][1].value
+    Args:
+        group: The group that they become a part of.
+        requests: As reported.
+        new_identifiers: What each is called if it brings no identifier.
+        values: Kept by the caller from one call to the next.
+    """
+    outcomes: list[Recorded | RequestError] = []
+    for start, end in _without_twins(requests):
+        some, names = requests[start:end], new_identifiers[start:end]
+        if len(some) < _TOGETHER_MIN:
+            outcomes += [
+                _record(group, request, name) for request, name in zip(some, names, strict=True)
+            ]
         else:
-            value = int(self._wholes[place]) * SCALE + int(self._parts[place])
-        timestamp = int(self._timestamps[place])
-        return self._group.count(meter, self._customers[place], sequence, timestamp, value)
-
-    def _write(self, places: Numbers, identifiers: list[str], previous: Numbers) -> None:
-        """Put the accepted events into the group's run."""
-        run, ids = self._group.run_to_extend(), self._state.meter_ids
-        texts = _pick(self._texts, places)
-        for place, (request, judged) in self._judged.items():
-            at = int(np.searchsorted(places, place))
-            texts[at] = request.payload.get(judged.meter.value_key)
-            rest = rest_of(judged.meter, request.payload)
-            if rest:
-                run.more[len(run) + at] = More(rest, b"", b"")
-        run.meters.extend([ids[meter] for meter in self._meters[places].tolist()])
-        run.customers.extend(_pick(self._customers, places))
-        run.identifiers.extend(identifiers)
-        run.timestamps.extend(self._timestamps[places].tolist())
-        run.values.extend(texts)
-        run.previous.extend(previous.tolist())
+            outcomes += _record_together(group, some, names, values)
+    return outcomes
 
 
-def _pick(items: list[T], places: Numbers) -> list[T]:
-    """Return the items at some places, in order."""
-    if len(places) == len(items):
-        return items.copy()
-    return [items[place] for place in places.tolist()]
+def _without_twins(requests: Sequence[UsageRequest]) -> Iterator[tuple[int, int]]:
+    """Yield stretches in which no Idempotency-Key comes twice: the second must find the first."""
+    start = 0
+    keys: set[bytes] = set()
+    for place, request in enumerate(requests):
+        key = request.request_key
+        if key in keys:
+            yield start, place
+            start = place
+            keys.clear()
+        if key:
+            keys.add(key)
+    yield start, len(requests)
+
+
+def _record(group: Group, request: UsageRequest, new_identifier: str) -> Recorded | RequestError:
+    try:
+        return group.record(request, new_identifier=new_identifier)
+    except RequestError as error:
+        return error
+
+
+def _record_together(
+    group: Group, requests: Sequence[UsageRequest], new_identifiers: Sequence[str], values: Values
+) -> list[Recorded | RequestError]:
+    livemode, state = requests[0].livemode, group.state
+    identifiers = [
+        new if request.identifier is None else request.identifier
+        for request, new in zip(requests, new_identifiers, strict=True)
+    ]
+    batch = Batch(group, _columns_of_requests(requests, identifiers), values, livemode=livemode)
+    outcomes: list[Recorded | RequestError | None] = [None] * len(requests)
+    keys = [request.request_key for request in requests if request.request_key]
+    known = state.request_keys[livemode].suspects(keys) if keys else ()
+    for place, request in enumerate(requests if known else ()):
+        if request.request_key in known:
+            earlier = _find_earlier(group, request)
+            if earlier is not None:
+                outcomes[place] = earlier
+                batch.leave_out(place)
+    batch.accept()
+    places = batch.count().tolist()
+    for place, error in batch.refused.items():
+        outcomes[place] = error
+    if places:
+        _tell(group, requests, places, outcomes)
+    return cast("list[Recorded | RequestError]", outcomes)
+
+
+def _tell(
+    group: Group,
+    requests: Sequence[UsageRequest],
+    places: list[int],
+    outcomes: list[Recorded | RequestError | None],
+) -> None:
+    """Put what was counted just now among the outcomes, and its Idempotency-Keys into the state."""
+    run, state = group.run_to_extend(), group.state
+    begin, first = len(run) - len(places), state.sequence + 1 - len(places)
+    for at, place in enumerate(places):
+        request, here = requests[place], begin + at
+        if request.request_key:
+            more = run.more.get(here)
+            run.more[here] = More(more and more.rest, request.request_key, request.request_digest)
+            state.request_keys[request.livemode].add(request.request_key, first + at)
+        row = run.row(here)
+        event = event_of(state.meters[row.meter], row, first + at, group.now_ms)
+        outcomes[place] = Recorded(event, replayed=False)
+
+
+def _find_earlier(group: Group, request: UsageRequest) -> Recorded | RequestError | None:
+    """Return what the same request was answered before."""
+    try:
+        earlier = group.find_request(request)
+    except RequestError as error:
+        return error
+    return None if earlier is None else Recorded(earlier, replayed=True)
+
+
+def _columns_of(events: list[StreamUsage], identifiers: list[str], *, livemode: bool) -> Columns:
+    payloads = [event.payload for event in events]
+    stamps = [event.timestamp for event in events]
+    timestamps: list[int | None] = []
+    if stamps.count(None) < len(stamps):
+        timestamps = [None if stamp is None else int(stamp.timestamp()) for stamp in stamps]
+    return Columns(
+        names=[event.event_name for event in events],
+        customers=[payload.stripe_customer_id for payload in payloads],
+        texts=[payload.value for payload in payloads],
+        timestamps=timestamps,
+        identifiers=identifiers,
+        request=lambda place: _usage_request(events[place], livemode=livemode),
+    )
+
+
+def _columns_of_requests(requests: Sequence[UsageRequest], identifiers: list[str]) -> Columns:
+    payloads = [request.payload for request in requests]
+    usual = [len(payload) == 2 and "value" in payload for payload in payloads]  # noqa: PLR2004
+    return Columns(
+        names=[request.event_name for request in requests],
+        customers=[
+            CustomerId(payload.get("stripe_customer_id", "")) if is_usual else _NOBODY
+            for payload, is_usual in zip(payloads, usual, strict=True)
+        ],
+        texts=[payload.get("value") for payload in payloads],
+        timestamps=[request.timestamp for request in requests],
+        identifiers=identifiers,
+        request=requests.__getitem__,
+    )
 
 
 def _usage_request(event: StreamUsage, *, livemode: bool) -> UsageRequest:
@@ -234,23 +211,15 @@ def _usage_request(event: StreamUsage, *, livemode: bool) -> UsageRequest:
     )
 
 
-def _record_one(group: Group, request: UsageRequest, identifier: str) -> None:
-    """Count an event by itself."""
-    try:
-        group.record(request, new_identifier=identifier)
-    except (UsageRefusedError, DuplicateIdentifierError) as error:
-        _refuse(group, request, error)
-
-
-def _refuse(
-    group: Group, request: UsageRequest, error: UsageRefusedError | DuplicateIdentifierError
-) -> None:
+def _refuse(group: Group, request: UsageRequest, error: RequestError) -> None:
+    message = error.message
     if isinstance(error, UsageRefusedError):
-        reason, message = cast("RefusalReason", error.reason), error.message
-    elif request.identifier is None:
-        return  # the request was sent again
+        reason = cast("RefusalReason", error.reason)
     else:
-        reason, message = "duplicate_meter_event", error.message
+        assert isinstance(error, DuplicateIdentifierError), "nothing else is wrong with an event"
+        if request.identifier is None:
+            return  # the request was sent again
+        reason = "duplicate_meter_event"
     meter = group.state.meters_by_event_name.get((request.livemode, request.event_name))
     if reason == "no_meter":
         message = f"No meter was found matching event_name {request.event_name}."

@@ -110,8 +110,15 @@ class CounterTable:
         return found - 1
 
     def add(self, meter: int, customer: int) -> int:
-        """Return the row of a new counter."""
-        return int(self.add_many(np.array([meter]), np.array([customer]))[0])
+        """Return the row of a new counter without usage."""
+        slot, self.count = self.count, self.count + 1
+        self._rows.reserve(self.count)
+        self._who.reserve(self.count)
+        self._slots_for(meter, customer)[customer] = self.count
+        self._who.rows[slot] = meter + 1, customer
+        self.rows[slot, TIME] = _EMPTY_TIME
+        self._mark_block(slot // BLOCK)
+        return slot
 
     def add_many(self, meters: Numbers, customers: Numbers) -> Numbers:
         """Return the rows of new counters without usage; `meters` is ascending."""
@@ -144,10 +151,13 @@ class CounterTable:
 
     def _mark(self, slots: Numbers) -> None:
         blocks = slots // BLOCK
-        last = int(blocks.max())
-        if last >= len(self.changed):
-            self.changed = np.append(self.changed, np.zeros(last, dtype=np.bool_))
+        self._mark_block(int(blocks.max()))
         self.changed[blocks] = True
+
+    def _mark_block(self, block: int) -> None:
+        if block >= len(self.changed):
+            self.changed = np.append(self.changed, np.zeros(block, dtype=np.bool_))
+        self.changed[block] = True
 
     def load(self, slot: int) -> Counter:
         """Return the counter in a row; what is changed in it must be stored."""

@@ -23,7 +23,7 @@ from meterbell.clock import Clock
 from meterbell.engine.decide import Group, Recorded
 from meterbell.engine.model import MeterEvent, UsageRequest
 from meterbell.engine.state import State
-from meterbell.engine.stream import StreamBatch, record_batches
+from meterbell.engine.stream import StreamBatch, record_batches, record_requests
 from meterbell.engine.values import Values
 from meterbell.errors import (
     MeterbellError,
@@ -296,25 +296,22 @@ class Committer:
             store=self._store, state=self._state, group=group, now_ms=now_ms, ids=self._ids
         )
         outcomes: list[Any] = []
-        for mode, waiting in groupby(batch, key=_stream_mode):
-            if mode is None:
-                outcomes += [self._outcome(item.request, group, transaction) for item in waiting]
+        for (kind, _), waiting in groupby(batch, key=_kind_and_mode):
+            requests: list[Any] = [item.request for item in waiting]
+            if kind is StreamBatch:
+                outcomes += self._safely(group, requests, self._count_streams)
+            elif kind is UsageRequest:
+                outcomes += self._safely(group, requests, self._count_single)
             else:
-                outcomes += self._count_streams(
-                    group, [cast("StreamBatch", item.request) for item in waiting]
-                )
+                outcomes += [self._outcome(request, group, transaction) for request in requests]
         store_consequences(group, transaction)
         return group, transaction, outcomes
 
-    def _outcome(self, request: Request, group: Group, transaction: Transaction) -> object:
-        """Return a request's result, or the exception to raise for it."""
+    def _outcome(self, command: Command[Any], group: Group, transaction: Transaction) -> object:
+        """Return a command's result, or the exception to raise for it."""
         try:
-            if isinstance(request, UsageRequest):
-                new = "" if request.identifier else f"idmp_{self._ids.token(24)}"
-                return group.record(request, new_identifier=new)
-            assert callable(request), "streams are counted together"
             with self._store.savepoint():
-                return request(transaction)
+                return command(transaction)
         except StoreUnavailableError:
             raise
         except MeterbellError as error:
@@ -325,15 +322,33 @@ class Committer:
             logger.exception("a request failed unexpectedly")
             return error
 
-    def _count_streams(self, group: Group, batches: list[StreamBatch]) -> list[Any]:
+    def _safely(
+        self,
+        group: Group,
+        requests: list[Any],
+        count: Callable[[Group, list[Any]], Sequence[object]],
+    ) -> Sequence[object]:
+        """Count requests together; after a fault one by one, so that it fails only one of them."""
         try:
-            record_batches(group, batches, self._values)
+            return count(group, requests)
         except Exception as error:
             if group.is_changing:
-                raise
-            logger.exception("stream requests failed unexpectedly")
-            return [error] * len(batches)
+                raise  # only the log knows what is true now
+            if len(requests) > 1:
+                return [self._safely(group, [request], count)[0] for request in requests]
+            logger.exception("a request failed unexpectedly")
+            return [error]
+
+    def _count_streams(self, group: Group, batches: list[StreamBatch]) -> Sequence[object]:
+        record_batches(group, batches, self._values)
         return [None] * len(batches)
+
+    def _count_single(self, group: Group, requests: list[UsageRequest]) -> Sequence[object]:
+        names = ["" if request.identifier else self._new_identifier() for request in requests]
+        return record_requests(group, requests, names, self._values)
+
+    def _new_identifier(self) -> str:
+        return f"idmp_{self._ids.token(24)}"
 
     def _find_event(self, sequence: int) -> MeterEvent | None:
         event = self._store.find_event(sequence)
@@ -351,10 +366,12 @@ class Committer:
         self._on_failure(error)
 
 
-def _stream_mode(waiting: _Waiting) -> bool | None:
-    """Return the mode of a stream request; None for anything else."""
+def _kind_and_mode(waiting: _Waiting) -> tuple[type | None, bool]:
+    """Return what a request is, None for a command, and its mode: such requests go together."""
     request = waiting.request
-    return request.livemode if isinstance(request, StreamBatch) else None
+    if isinstance(request, UsageRequest | StreamBatch):
+        return type(request), request.livemode
+    return None, False
 
 
 def _answer(batch: list[_Waiting], outcomes: Sequence[object]) -> None:
