@@ -186,25 +186,30 @@ def read_log(database: Path) -> Iterator[Usage]:
     unpack = zstandard.ZstdDecompressor().decompress
     thousandths: dict[str, int] = {}
     try:
-        rows: list[Any] = []
+        columns: list[list[Any]] = [[], [], [], []]
         for (data,) in connection.execute(_READ_USAGE):
             is_packed = data[:4] == zstandard.FRAME_HEADER
-            rows += msgspec.msgpack.decode(unpack(data) if is_packed else data)
-            if len(rows) >= _CHUNK:
-                yield _columns(rows, names, thousandths)
-                rows = []
-        if rows:
-            yield _columns(rows, names, thousandths)
+            ids, places, customers, identifiers, _, values, *_ = msgspec.msgpack.decode(
+                unpack(data) if is_packed else data
+            )
+            events = [names[ids[place]] for place in places]
+            for at, more in enumerate((events, customers, identifiers, values)):
+                columns[at] += more
+            if len(columns[0]) >= _CHUNK:
+                yield _usage(columns, thousandths)
+                columns = [[], [], [], []]
+        if columns[0]:
+            yield _usage(columns, thousandths)
     finally:
         connection.close()
 
 
-def _columns(rows: list[Any], names: dict[str, str], thousandths: dict[str, int]) -> Usage:
-    meters, customers, identifiers, _, values = zip(*(row[:5] for row in rows), strict=True)
+def _usage(columns: list[list[Any]], thousandths: dict[str, int]) -> Usage:
+    names, customers, identifiers, values = columns
     for value in set(values) - thousandths.keys():
         thousandths[value] = int(Decimal(value) * UNIT)
     return Usage(
-        meters=np.array([int(names[meter][-2:]) for meter in meters]),
+        meters=np.array([int(name[-2:]) for name in names]),
         customers=np.array([int(customer[4:]) for customer in customers]),
         runs=[identifier[: -NUMBER_DIGITS - 1] for identifier in identifiers],
         numbers=np.array([int(text[-NUMBER_DIGITS:]) for text in identifiers]),
