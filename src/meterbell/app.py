@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from starlette.routing import Router
@@ -31,6 +31,7 @@ from meterbell.services import Services
 from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
+from meterbell.traces import Traces, opened
 
 KEYS_FOLDER = "keys"
 
@@ -76,11 +77,17 @@ class Application:
     @asynccontextmanager
     async def _run(self, _app: object) -> AsyncIterator[None]:
         try:
-            async with running(
-                self._settings, clock=self._clock, ids=self._ids, on_failure=self._fail
-            ) as services:
-                self._api = create_api(services)
-                yield
+            with opened(self._clock, is_wanted=self._settings.traces) as traces:
+                async with running(
+                    self._settings,
+                    clock=self._clock,
+                    ids=self._ids,
+                    on_failure=self._fail,
+                    traces=traces,
+                ) as services:
+                    api = create_api(services)
+                    self._api = api if traces is None else traces.around(api)
+                    yield
         except SettingsError as error:
             self._refused = error
             raise
@@ -100,6 +107,19 @@ class Application:
         self._on_failure()
 
 
+class _Outside(NamedTuple):
+    """What the parts are given from outside."""
+
+    clock: Clock
+    ids: IdSource
+    on_failure: Callable[[StoreFailedError], None]
+    traces: Traces | None
+
+    def observers(self, metrics: Metrics) -> list[Metrics | Traces]:
+        """Return who is told of commits and deliveries."""
+        return [metrics] if self.traces is None else [metrics, self.traces]
+
+
 @asynccontextmanager
 async def running(
     settings: Settings,
@@ -107,8 +127,16 @@ async def running(
     clock: Clock,
     ids: IdSource,
     on_failure: Callable[[StoreFailedError], None],
+    traces: Traces | None = None,
 ) -> AsyncIterator[Services]:
     """Run everything but HTTP; at the end, drain what is waiting and save the state.
+
+    Args:
+        settings: How to run.
+        clock: The present.
+        ids: Where ids and randomness come from.
+        on_failure: Called once when the store failed and the process must end.
+        traces: Told of commits and deliveries.
 
     Raises:
         SettingsError: The data folder can't be used, or another server uses it.
@@ -118,7 +146,9 @@ async def running(
         settings.database.chmod(0o600)
         store = SqliteStore(settings.database)
         try:
-            async with _running(settings, store, clock, ids, on_failure) as services:
+            recovered = _recovered(settings, store, clock, ids)
+            outside = _Outside(clock, ids, on_failure, traces)
+            async with _running(settings, store, recovered, outside) as services:
                 yield services
         finally:
             store.close()
@@ -126,13 +156,9 @@ async def running(
 
 @asynccontextmanager
 async def _running(
-    settings: Settings,
-    store: SqliteStore,
-    clock: Clock,
-    ids: IdSource,
-    on_failure: Callable[[StoreFailedError], None],
+    settings: Settings, store: SqliteStore, recovered: Recovered, outside: _Outside
 ) -> AsyncIterator[Services]:
-    recovered = _recovered(settings, store, clock, ids)
+    clock, ids = outside.clock, outside.ids
     state, indexes = recovered.state, recovered.indexes
     feed, metrics = EventFeed(), Metrics()
     checkpointer = Checkpointer(
@@ -146,7 +172,12 @@ async def _running(
 
     def on_group(committed: Committed) -> None:
         indexes.freeze_if_due(state.sequence, now_ms=clock.now_ms())
-        metrics.group_committed(committed)
+        for observer in outside.observers(metrics):
+            observer.group_committed(committed)
+
+    def on_attempt(outcome: str, attempt: int, milliseconds: int) -> None:
+        for observer in outside.observers(metrics):
+            observer.attempt_ended(outcome, attempt, milliseconds)
 
     committer = Committer(
         store=store,
@@ -156,7 +187,7 @@ async def _running(
         queue_max=settings.queue_max,
         on_events=on_events,
         on_group=on_group,
-        on_failure=on_failure,
+        on_failure=outside.on_failure,
     )
     dispatcher = Dispatcher(
         store=store,
@@ -164,7 +195,7 @@ async def _running(
         clock=clock,
         ids=ids,
         settings=settings,
-        on_attempt=metrics.attempt_ended,
+        on_attempt=on_attempt,
     )
     metrics.read_from(partial(_readings, store, state, committer, indexes))
     reporter = Reporter(store=store, execute=committer.execute, clock=clock)

@@ -38,7 +38,7 @@ READ: dict[str, tuple[str, str]] = {
     "meterbell_queue_depth": ("gauge", "Meter events and changes that wait for their commit."),
     "meterbell_queue_refused": ("counter", "Requests refused with 429 because the queue was full."),
     "meterbell_counters": ("gauge", "Counters in memory, one for each meter and customer."),
-    "meterbell_keys_in_memory": ("gauge", "Identifiers and request keys in dictionaries."),
+    "meterbell_keys_in_memory": ("gauge", "Identifiers and request keys in memory."),
     "meterbell_keys_in_segments": ("gauge", "Identifiers and request keys in mapped files."),
     "meterbell_store_bytes": ("gauge", "Bytes of the database file that are in use."),
     "meterbell_log_events": ("gauge", "Meter events that the log holds."),

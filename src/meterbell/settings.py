@@ -39,6 +39,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         checkpoint_seconds: How often the state in memory is saved, to shorten the next start.
         webhook_timeout_seconds: Time for one webhook attempt, from DNS to the answer's last byte.
         metrics: Whether `/metrics` tells how the server is doing, without a key.
+        traces: Whether spans of requests, commits and deliveries go to an OpenTelemetry collector,
+            which the standard `OTEL_…` variables name; needs `meterbell[otel]`.
         log_level: debug, info, warning or error.
     """
 
@@ -55,6 +57,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     checkpoint_seconds: _Positive = 30
     webhook_timeout_seconds: _Positive = 15
     metrics: bool = True
+    traces: bool = False
     log_level: str = "info"
 
     @property

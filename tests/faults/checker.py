@@ -103,9 +103,14 @@ class _Walk:
         """Take in one row of the log."""
         assert sequence == self._sequence + 1, "the log has a gap"
         if kind == 1:
-            rows = msgspec.msgpack.decode(_unpacked(data))
-            assert len(rows) == events
-            for meter, customer, identifier, _timestamp, text, *_ in rows:
+            names, places, customers, identifiers, _, texts, *_ = msgspec.msgpack.decode(
+                _unpacked(data)
+            )
+            meters = [names[place] for place in places]
+            assert len(meters) == events
+            for meter, customer, identifier, text in zip(
+                meters, customers, identifiers, texts, strict=True
+            ):
                 self._sequence += 1
                 value = Decimal(text)
                 self.identifiers[identifier] += 1

@@ -61,6 +61,13 @@ def serve(
             help="Whether /metrics tells how the server is doing, without a key.",
         ),
     ] = None,
+    traces: Annotated[
+        bool | None,
+        typer.Option(
+            "--traces/--no-traces",
+            help="Whether spans go to the OpenTelemetry collector that OTEL_… variables name.",
+        ),
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
 ) -> None:
     """Start the server. The first start makes the data folder and prints a test and a live key."""
