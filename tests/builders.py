@@ -1,7 +1,9 @@
 """Builders with defaults, to keep the fact that matters in sight; the engine over a plain list."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import cast
 
+from meterbell.engine.batch import Columns
 from meterbell.engine.counter import Counter
 from meterbell.engine.decide import Group, Recorded
 from meterbell.engine.model import (
@@ -15,12 +17,14 @@ from meterbell.engine.model import (
     Meter,
     MeterEvent,
     MeterStatus,
+    StreamUsage,
     Trigger,
     UsageRequest,
 )
 from meterbell.engine.replay import replay_runs
 from meterbell.engine.rows import event_of
 from meterbell.engine.state import Limits, State
+from meterbell.engine.stream import StreamBatch
 from meterbell.engine.table import WHOLE_MAX
 from meterbell.engine.value import format_value
 from meterbell.engine.values import Values
@@ -108,6 +112,19 @@ def make_request(
         request_key=request_key,
         request_digest=request_digest,
     )
+
+
+def stream_batch(
+    livemode: bool,  # noqa: FBT001
+    events: Sequence[StreamUsage] | Sequence[UsageRequest],
+    identifiers: list[str],
+) -> StreamBatch:
+    """Return what a stream request becomes."""
+    if isinstance(events[0], StreamUsage):
+        usual = cast("Sequence[StreamUsage]", events)
+        return StreamBatch(livemode, Columns.of_usual(usual, identifiers))
+    requests = cast("Sequence[UsageRequest]", events)
+    return StreamBatch(livemode, Columns.of_requests(requests, identifiers))
 
 
 class EngineRun:

@@ -14,7 +14,6 @@ from meterbell.clock import SettableClock
 from meterbell.engine.alerts import MeterAlerts
 from meterbell.engine.model import Alert, AlertStatus, Meter, UsageRequest
 from meterbell.engine.state import Limits, State
-from meterbell.engine.stream import StreamBatch
 from meterbell.errors import StoreFailedError
 from meterbell.ids import AlertId, CustomerId, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
@@ -25,7 +24,7 @@ from meterbell.records import Customer, Delivery, Event, TriggerRecord
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
 from meterbell.store.tables import alert as alert_table
-from tests.builders import NOW, all_counters
+from tests.builders import NOW, all_counters, stream_batch
 
 
 @dataclass
@@ -84,7 +83,9 @@ class LedgerRun:
     async def stream(self, requests: Sequence[UsageRequest]) -> None:
         """Count meter events as a stream request does."""
         identifiers = [request.identifier or RandomIds().token(24) for request in requests]
-        await self.committer.record_stream(StreamBatch(requests[0].livemode, requests, identifiers))
+        await self.committer.record_stream(
+            stream_batch(requests[0].livemode, requests, identifiers)
+        )
 
     async def create_alert(self, alert: Alert, *, evaluate: bool = False) -> Alert:
         """Store an alert."""

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 
 from meterbell.engine.model import RefusalReason, UsageRequest
-from meterbell.engine.stream import StreamBatch
 from meterbell.errors import OverloadedError, StoreFailedError, StoreUnavailableError
 from meterbell.ledger.reports import WINDOW_SECONDS, Reporter, report_window
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import ErrorWindow, ThinEvent, WebhookEndpoint
-from tests.builders import NOW, make_meter, make_request
+from tests.builders import NOW, make_meter, make_request, stream_batch
 from tests.ledger.ledger_run import LedgerRun, open_ledger
 from tests.ledger.test_committer import FailingStore
 
@@ -136,7 +135,7 @@ async def test_the_retry_of_a_request_is_no_error(tmp_path: Path) -> None:
         await prepared(ledger)
         for _ in range(2):
             requests = [make_request("1"), good("mine")]
-            batch = StreamBatch(livemode=False, events=requests, identifiers=["idmp_1", "mine"])
+            batch = stream_batch(False, requests, ["idmp_1", "mine"])  # noqa: FBT003
             await ledger.committer.record_stream(batch)
 
         (window,) = windows(ledger)

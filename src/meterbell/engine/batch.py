@@ -6,15 +6,16 @@ are judged one by one. Then everything is counted: what `add_plain` can't add go
 single event. So there is one set of rules; tests hold the two ways together.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from meterbell.engine.decide import Group, duplicate
 from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.growing import Numbers, look_up
-from meterbell.engine.model import More, UsageRequest
+from meterbell.engine.model import More, StreamUsage, UsageRequest
 from meterbell.engine.plain import NOT_ADDED, Usage, add_plain
 from meterbell.engine.rows import rest_of
 from meterbell.engine.validate import FUTURE_SECONDS_MAX, PAST_SECONDS_MAX, Judged, judge
@@ -27,14 +28,14 @@ T = TypeVar("T")
 
 
 class Columns(NamedTuple):
-    """Meter events of one mode side by side, decoded and not judged.
+    """Meter events side by side, decoded and not judged.
 
     Attributes:
         customers: As the usual payload names them; anything where it is not the usual payload.
         texts: Values, likewise; None for none.
-        timestamps: Unix seconds; None for now. An empty list says so of all.
+        timestamps: Unix seconds; None for now.
         identifiers: Their own or generated ones.
-        request: Returns the event at a place as if it had come alone.
+        events: They themselves.
     """
 
     names: list[str]
@@ -42,7 +43,67 @@ class Columns(NamedTuple):
     texts: list[str | None]
     timestamps: list[int | None]
     identifiers: list[str]
-    request: Callable[[int], UsageRequest]
+    events: Sequence[StreamUsage | UsageRequest]
+
+    @classmethod
+    def of_usual(cls, events: Sequence[StreamUsage], identifiers: list[str]) -> "Columns":
+        """Return events of the usual shape side by side."""
+        payloads = [event.payload for event in events]
+        stamps = [event.timestamp for event in events]
+        return cls(
+            names=[event.event_name for event in events],
+            customers=[payload.stripe_customer_id for payload in payloads],
+            texts=[payload.value for payload in payloads],
+            timestamps=[None if stamp is None else int(stamp.timestamp()) for stamp in stamps],
+            identifiers=identifiers,
+            events=events,
+        )
+
+    @classmethod
+    def of_requests(cls, requests: Sequence[UsageRequest], identifiers: list[str]) -> "Columns":
+        """Return events of any shape side by side."""
+        payloads = [request.payload for request in requests]
+        return cls(
+            names=[request.event_name for request in requests],
+            customers=[_usual_customer(payload) for payload in payloads],
+            texts=[payload.get("value") for payload in payloads],
+            timestamps=[request.timestamp for request in requests],
+            identifiers=identifiers,
+            events=requests,
+        )
+
+    @classmethod
+    def together(cls, parts: "Sequence[Columns]") -> "Columns":
+        """Return several one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        columns: list[Any] = [
+            list(chain.from_iterable(column)) for column in zip(*parts, strict=True)
+        ]
+        return cls(*columns)
+
+    def request(self, place: int, *, livemode: bool) -> UsageRequest:
+        """Return the event at a place as if it had come alone."""
+        event = self.events[place]
+        if isinstance(event, UsageRequest):
+            return event
+        payload: dict[str, str] = {"stripe_customer_id": event.payload.stripe_customer_id}
+        if event.payload.value is not None:
+            payload["value"] = event.payload.value
+        return UsageRequest(
+            livemode=livemode,
+            event_name=event.event_name,
+            payload=payload,
+            identifier=event.identifier,
+            timestamp=self.timestamps[place],
+        )
+
+
+def _usual_customer(payload: dict[str, str]) -> CustomerId:
+    """Return the customer of the usual payload, nobody for any other."""
+    if len(payload) == 2 and "value" in payload:  # noqa: PLR2004
+        return CustomerId(payload.get("stripe_customer_id", ""))
+    return CustomerId("")
 
 
 class Batch:
@@ -81,8 +142,8 @@ class Batch:
 
     def _read_timestamps(self) -> Numbers:
         given = self._columns.timestamps
-        if not given:
-            return np.full(len(self._columns.names), self._now)
+        if given.count(None) == len(given):
+            return np.full(len(given), self._now)
         seconds = (self._now if timestamp is None else timestamp for timestamp in given)
         return np.fromiter(seconds, np.int64, len(given))
 
@@ -102,7 +163,8 @@ class Batch:
             return
         taken: set[str] = set()
         for place in np.flatnonzero(~is_clear).tolist():
-            request, judged = self._columns.request(place), None
+            request = self._columns.request(place, livemode=self._livemode)
+            judged = None
             try:
                 if not is_usual[place]:
                     judged = judge(self._state, request, now_ms=self._group.now_ms)

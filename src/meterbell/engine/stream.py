@@ -1,36 +1,31 @@
 """Usage as it waits in the commit queue: stream requests, and single events that came together."""
 
 from collections.abc import Iterator, Sequence
-from itertools import chain, groupby
 from typing import NamedTuple, cast
 
 from meterbell.engine.batch import Batch, Columns
 from meterbell.engine.decide import Group, Recorded
-from meterbell.engine.model import More, Refusal, RefusalReason, StreamUsage, UsageRequest
+from meterbell.engine.model import More, Refusal, RefusalReason, UsageRequest
 from meterbell.engine.rows import event_of
 from meterbell.engine.values import Values
 from meterbell.errors import DuplicateIdentifierError, RequestError, UsageRefusedError
-from meterbell.ids import CustomerId
 
 # Column by column so many or more are counted sooner than one by one.
 _TOGETHER_MIN = 4
-_NOBODY = CustomerId("")
 
 
 class StreamBatch(NamedTuple):
     """The meter events of one stream request, in the order in which they are to be counted.
 
+    An identifier that was generated from the request's Idempotency-Key may be known already: the
+    request was then sent again, which is no error.
+
     Attributes:
-        events: Decoded, not judged, at least one. `UsageRequest`s where the usual shape does not
-            fit one of them.
-        identifiers: One for each event: its own, or a generated one. What is generated from the
-            request's Idempotency-Key may be known already: the request was then sent again, which
-            is no error.
+        columns: The events, at least one.
     """
 
     livemode: bool
-    events: Sequence[StreamUsage] | Sequence[UsageRequest]
-    identifiers: list[str]
+    columns: Columns
 
 
 def record_batches(group: Group, batches: Sequence[StreamBatch], values: Values) -> None:
@@ -44,23 +39,12 @@ def record_batches(group: Group, batches: Sequence[StreamBatch], values: Values)
         values: Kept by the caller from one call to the next.
     """
     livemode = batches[0].livemode
-    for is_usual, some in groupby(batches, key=_is_usual):
-        alike = list(some)
-        events = list(chain.from_iterable(batch.events for batch in alike))
-        identifiers = list(chain.from_iterable(batch.identifiers for batch in alike))
-        if is_usual:
-            columns = _columns_of(cast("list[StreamUsage]", events), identifiers, livemode=livemode)
-        else:
-            columns = _columns_of_requests(cast("list[UsageRequest]", events), identifiers)
-        batch = Batch(group, columns, values, livemode=livemode)
-        batch.accept()
-        batch.count()
-        for place, error in batch.refused.items():
-            _refuse(group, columns.request(place), error)
-
-
-def _is_usual(batch: StreamBatch) -> bool:
-    return isinstance(batch.events[0], StreamUsage)
+    columns = Columns.together([batch.columns for batch in batches])
+    batch = Batch(group, columns, values, livemode=livemode)
+    batch.accept()
+    batch.count()
+    for place, error in batch.refused.items():
+        _refuse(group, columns.request(place, livemode=livemode), error)
 
 
 def record_requests(
@@ -116,7 +100,8 @@ def _record_together(
         new if request.identifier is None else request.identifier
         for request, new in zip(requests, new_identifiers, strict=True)
     ]
-    batch = Batch(group, _columns_of_requests(requests, identifiers), values, livemode=livemode)
+    columns = Columns.of_requests(requests, identifiers)
+    batch = Batch(group, columns, values, livemode=livemode)
     outcomes: list[Recorded | RequestError | None] = [None] * len(requests)
     keys = [request.request_key for request in requests if request.request_key]
     known = state.request_keys[livemode].suspects(keys) if keys else ()
@@ -162,53 +147,6 @@ def _find_earlier(group: Group, request: UsageRequest) -> Recorded | RequestErro
     except RequestError as error:
         return error
     return None if earlier is None else Recorded(earlier, replayed=True)
-
-
-def _columns_of(events: list[StreamUsage], identifiers: list[str], *, livemode: bool) -> Columns:
-    payloads = [event.payload for event in events]
-    stamps = [event.timestamp for event in events]
-    timestamps: list[int | None] = []
-    if stamps.count(None) < len(stamps):
-        timestamps = [None if stamp is None else int(stamp.timestamp()) for stamp in stamps]
-    return Columns(
-        names=[event.event_name for event in events],
-        customers=[payload.stripe_customer_id for payload in payloads],
-        texts=[payload.value for payload in payloads],
-        timestamps=timestamps,
-        identifiers=identifiers,
-        request=lambda place: _usage_request(events[place], livemode=livemode),
-    )
-
-
-def _columns_of_requests(requests: Sequence[UsageRequest], identifiers: list[str]) -> Columns:
-    payloads = [request.payload for request in requests]
-    usual = [len(payload) == 2 and "value" in payload for payload in payloads]  # noqa: PLR2004
-    return Columns(
-        names=[request.event_name for request in requests],
-        customers=[
-            CustomerId(payload.get("stripe_customer_id", "")) if is_usual else _NOBODY
-            for payload, is_usual in zip(payloads, usual, strict=True)
-        ],
-        texts=[payload.get("value") for payload in payloads],
-        timestamps=[request.timestamp for request in requests],
-        identifiers=identifiers,
-        request=requests.__getitem__,
-    )
-
-
-def _usage_request(event: StreamUsage, *, livemode: bool) -> UsageRequest:
-    """Return an event as if it had come alone."""
-    payload: dict[str, str] = {"stripe_customer_id": event.payload.stripe_customer_id}
-    if event.payload.value is not None:
-        payload["value"] = event.payload.value
-    stamp = event.timestamp
-    return UsageRequest(
-        livemode=livemode,
-        event_name=event.event_name,
-        payload=payload,
-        identifier=event.identifier,
-        timestamp=None if stamp is None else int(stamp.timestamp()),
-    )
 
 
 def _refuse(group: Group, request: UsageRequest, error: RequestError) -> None:

@@ -145,7 +145,7 @@ class Committer:
             OverloadedError: The queue is full.
             StoreUnavailableError: It is not acknowledged; the same request may be sent again.
         """
-        await self._submit(batch, len(batch.identifiers))
+        await self._submit(batch, len(batch.columns.events))
 
     async def execute(self, command: Command[T]) -> T:
         """Run a control change in commit order; return its result once it is durable.

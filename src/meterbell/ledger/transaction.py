@@ -12,7 +12,6 @@ from meterbell.ids import IdSource, new_id
 from meterbell.records import Delivery, Event, ThinEvent, WebhookEndpoint
 from meterbell.store.base import Store
 from meterbell.store.objects import Objects
-from meterbell.store.tables import webhook_endpoint
 from meterbell.wire.versions import DEFAULT_API_VERSION
 
 
@@ -163,10 +162,8 @@ class Transaction:
 
     def _enabled(self, *, livemode: bool) -> list[WebhookEndpoint]:
         if livemode not in self._endpoints:
-            self._endpoints[livemode] = self.objects.find(
-                WebhookEndpoint,
-                webhook_endpoint.c.livemode == livemode,
-                webhook_endpoint.c.status == "enabled",
+            self._endpoints[livemode] = self.objects.fetch_all(
+                WebhookEndpoint, livemode=livemode, status="enabled"
             )
         return self._endpoints[livemode]
 

@@ -100,6 +100,11 @@ class Objects:
         rows = self._connection.run(sql, key)
         return _load(record, rows[0]) if rows else None
 
+    def fetch_all(self, record: type[R], **columns: object) -> list[R]:
+        """Return the objects whose columns have certain values, by primary key."""
+        sql = _fetch_sql(table_of(record), _field_names(record), tuple(columns))
+        return [_load(record, row) for row in self._connection.run(sql, columns)]
+
     def put(self, item: object) -> None:
         """Add an object, or put it in the place of the one with the same primary key."""
         record = type(item)
@@ -217,7 +222,8 @@ def _insert_sql(table: Table, names: tuple[str, ...]) -> str:
 @cache
 def _fetch_sql(table: Table, names: tuple[str, ...], key: tuple[str, ...]) -> str:
     where = [table.c[name] == bindparam(name) for name in key]
-    return compile_statement(select(*(table.c[name] for name in names)).where(*where))[0]
+    statement = select(*(table.c[name] for name in names)).where(*where)
+    return compile_statement(statement.order_by(*table.primary_key.columns))[0]
 
 
 @cache

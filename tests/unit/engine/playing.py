@@ -8,10 +8,10 @@ from typing import assert_never
 
 from meterbell.engine.model import DefaultPayload, EventRun, MeterStatus, StreamUsage
 from meterbell.engine.state import Limits
-from meterbell.engine.stream import StreamBatch, record_batches
+from meterbell.engine.stream import record_batches
 from meterbell.errors import RequestError
 from meterbell.ids import AlertId, CustomerId
-from tests.builders import EngineRun, make_alert, make_meter, make_request
+from tests.builders import EngineRun, make_alert, make_meter, make_request, stream_batch
 from tests.reference.model import Reference, RefMeter
 from tests.unit.engine.operations import (
     CUSTOMERS,
@@ -122,7 +122,7 @@ def _stream(run: EngineRun, batch: Sequence[Report]) -> list[int | None]:
     ]
     first, refused = run.state.sequence + 1, len(run.group.refusals)
     identifiers = [report.identifier for report in batch]
-    stream = StreamBatch(batch[0].livemode, events, identifiers)
+    stream = stream_batch(batch[0].livemode, events, identifiers)
     record_batches(run.group, [stream], run.values)
     rows = [
         row

@@ -11,12 +11,21 @@ import pytest
 
 from meterbell.engine import values
 from meterbell.engine.model import DefaultPayload, EventRun, StreamUsage
-from meterbell.engine.stream import StreamBatch, record_batches
+from meterbell.engine.stream import record_batches
 from meterbell.engine.validate import FUTURE_SECONDS_MAX, PAST_SECONDS_MAX
 from meterbell.engine.value import format_value
 from meterbell.errors import DuplicateIdentifierError, UsageRefusedError
 from meterbell.ids import CustomerId
-from tests.builders import HOUR, NOW, EngineRun, all_counters, make_alert, make_meter, make_request
+from tests.builders import (
+    HOUR,
+    NOW,
+    EngineRun,
+    all_counters,
+    make_alert,
+    make_meter,
+    make_request,
+    stream_batch,
+)
 
 
 def usage(
@@ -40,7 +49,7 @@ def send(run: EngineRun, *events: StreamUsage) -> list[str]:
     """Count a batch in the open group; return the reasons of what is refused."""
     before = len(run.group.refusals)
     identifiers = [event.identifier or "" for event in events]
-    record_batches(run.group, [StreamBatch(False, events, identifiers)], run.values)  # noqa: FBT003
+    record_batches(run.group, [stream_batch(False, events, identifiers)], run.values)  # noqa: FBT003
     return [refusal.reason for refusal in run.group.refusals[before:]]
 
 
@@ -117,7 +126,7 @@ def test_c2_a_batch_of_which_half_is_known_counts_the_other_half(is_committed: b
 def test_c2_two_requests_of_one_group_with_the_same_identifiers_count_once() -> None:
     run = EngineRun()
     events = [usage("a"), usage("b")]
-    batch = StreamBatch(False, events, ["a", "b"])  # noqa: FBT003
+    batch = stream_batch(False, events, ["a", "b"])  # noqa: FBT003
 
     record_batches(run.group, [batch, batch], run.values)
 
@@ -127,7 +136,7 @@ def test_c2_two_requests_of_one_group_with_the_same_identifiers_count_once() -> 
 def test_c2_a_generated_identifier_that_is_known_is_no_error() -> None:
     run = EngineRun()
     events = [replace_identifier(usage("a")), replace_identifier(usage("b"))]
-    batch = StreamBatch(False, events, ["idmp_1", "idmp_2"])  # noqa: FBT003
+    batch = stream_batch(False, events, ["idmp_1", "idmp_2"])  # noqa: FBT003
 
     record_batches(run.group, [batch], run.values)
     run.merge()
@@ -145,7 +154,7 @@ def test_c2_events_of_the_general_shape_in_one_batch_count_as_others_do() -> Non
     run = EngineRun()
     requests = [make_request("2", identifier="a"), make_request("3", identifier="a")]
 
-    record_batches(run.group, [StreamBatch(False, requests, ["a", "a"])], run.values)  # noqa: FBT003
+    record_batches(run.group, [stream_batch(False, requests, ["a", "a"])], run.values)  # noqa: FBT003
 
     assert [refusal.reason for refusal in run.group.refusals] == ["duplicate_meter_event"]
     assert run.total() == "2"
