@@ -5,7 +5,7 @@ because like beside like is quicker to write and compresses better. One event is
 that holds its place in commit order.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import assert_never
@@ -30,7 +30,7 @@ METER_EVENTS, CANCELLATION, ALERT_CHANGE = 1, 2, 3
 _RUN_MAX = 500
 _COMPRESS_FROM_BYTES = 200
 _COMPRESSION_LEVEL = 1
-_CACHED_RUNS = 64
+_CACHED_RUNS = 400
 _LATEST_EVENTS = 50_000
 
 _COLUMNS = "sequence, events, kind, received_at_ms, data"
@@ -119,7 +119,9 @@ class LogReader:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._decompress = zstandard.ZstdDecompressor().decompress
+        # Runs that were read lately, by their first sequence, and these sequences in order.
         self._runs: OrderedDict[int, EventRun] = OrderedDict()
+        self._firsts: list[int] = []
         self._latest: list[EventRun] = []
         self._latest_events = 0
 
@@ -133,27 +135,37 @@ class LogReader:
     def forget(self) -> None:
         """Keep nothing at hand: rows were deleted."""
         self._runs.clear()
+        self._firsts.clear()
         self._latest.clear()
         self._latest_events = 0
 
     def find(self, sequence: int) -> tuple[EventRow, int] | None:
         """Return a meter event and when it was received; None if the log does not hold it."""
-        at = bisect_right(self._latest, sequence, key=lambda run: run.sequence) - 1
-        if at >= 0:
-            latest = self._latest[at]
-            if sequence < latest.sequence + len(latest):
-                return latest.row(sequence - latest.sequence), latest.received_at_ms
+        run = self._at_hand(sequence)
+        if run is not None:
+            return run.row(sequence - run.sequence), run.received_at_ms
         found = self._connection.run(_READ_RUN, (sequence,))
         if not found or found[0][2] != METER_EVENTS or found[0][0] + found[0][1] <= sequence:
             return None
-        first = found[0][0]
-        run = self._runs.get(first)
-        if run is None:
-            run = self._run(found[0])
-            self._runs[first] = run
-            if len(self._runs) > _CACHED_RUNS:
-                self._runs.popitem(last=False)
-        return run.row(sequence - first), run.received_at_ms
+        run = self._run(found[0])
+        self._runs[run.sequence] = run
+        insort(self._firsts, run.sequence)
+        if len(self._runs) > _CACHED_RUNS:
+            gone, _ = self._runs.popitem(last=False)
+            del self._firsts[bisect_left(self._firsts, gone)]
+        return run.row(sequence - run.sequence), run.received_at_ms
+
+    def _at_hand(self, sequence: int) -> EventRun | None:
+        """Return the run with an event, if it need not be read."""
+        at = bisect_right(self._latest, sequence, key=lambda run: run.sequence) - 1
+        if at >= 0 and sequence < self._latest[at].sequence + len(self._latest[at]):
+            return self._latest[at]
+        at = bisect_right(self._firsts, sequence) - 1
+        if at >= 0:
+            run = self._runs[self._firsts[at]]
+            if sequence < run.sequence + len(run):
+                return run
+        return None
 
     def after(self, sequence: int) -> Iterator[LogEntry]:
         """Yield the entries after a place in commit order; a run is cut where it has to be."""
