@@ -1,6 +1,7 @@
 """Calls to the server besides the load: one connection, JSON with exact decimals."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from http.client import HTTPConnection
@@ -10,6 +11,7 @@ from urllib.parse import urlencode
 _TIMEOUT_SECONDS = 60
 _PAGE = 100
 _ERRORS = 400
+_IDLE_SECONDS = 30
 
 
 class Api:
@@ -17,6 +19,7 @@ class Api:
 
     def __init__(self, port: int, key: str) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_SECONDS)
+        self._used = time.monotonic()
         self._headers = {"Authorization": f"Bearer {key}"}
 
     def get(self, path: str, params: Mapping[str, object]) -> Any:  # noqa: ANN401 - JSON
@@ -53,9 +56,12 @@ class Api:
         headers = dict(self._headers)
         if body is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
+        if time.monotonic() - self._used > _IDLE_SECONDS:
+            self._connection.close()  # the server closes what is idle for long; it opens again
         self._connection.request(method, path, body=body, headers=headers)
         answer = self._connection.getresponse()
         text = answer.read()
+        self._used = time.monotonic()
         if answer.status >= _ERRORS:
             raise RuntimeError(f"{method} {path} answers {answer.status}: {text[:300]!r}")
         return json.loads(text, parse_float=Decimal)

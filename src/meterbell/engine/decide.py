@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple, assert_never
 
 from meterbell.engine.alerts import threshold_of
-from meterbell.engine.counter import Counter
+from meterbell.engine.counter import Counted, Counter
 from meterbell.engine.crossing import (
     Scopes,
     catch_up,
@@ -339,7 +339,7 @@ class Group:
         before, highest = counter.total, counter.highest
         counter.open_detail().changed = self.state.sequence
 
-        def hour_events(hour: int) -> Iterator[MeterEvent]:
+        def hour_events(hour: int) -> Iterator[Counted]:
             """Yield an hour's surviving events, latest in commit order first."""
             sequence = counter.bucket(hour).head
             while sequence:
@@ -347,7 +347,7 @@ class Group:
                 if found is None:
                     return  # dropped, and so are all before it
                 if sequence not in self.state.cancelled:
-                    yield found
+                    yield Counted(found.timestamp, found.sequence, found.value)
                 sequence = found.previous
 
         remove_event(meter, counter, event, hour_events)

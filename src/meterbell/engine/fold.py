@@ -12,7 +12,7 @@ from meterbell.engine.model import WINDOW_SECONDS, Meter, MeterEvent
 
 HOUR_SECONDS = 3600
 
-HourEvents = Callable[[int], Iterable[MeterEvent]]
+HourEvents = Callable[[int], Iterable[Counted]]
 """Yields the surviving events of a counter in a UTC hour, latest in commit order first."""
 
 
@@ -154,7 +154,7 @@ def _latest_in_slot(slot: int, window_seconds: int, hour_events: HourEvents) -> 
     for hour in range(first_hour, first_hour + window_seconds // HOUR_SECONDS):
         event = next(iter(hour_events(hour)), None)
         if event is not None and (latest is None or event.sequence > latest.sequence):
-            latest = Counted(event.timestamp, event.sequence, event.value)
+            latest = event
     return latest
 
 
@@ -216,7 +216,7 @@ def _newest_since(
     return None
 
 
-def _newest_of(events: Iterable[MeterEvent], *, after: int) -> Counted | None:
+def _newest_of(events: Iterable[Counted], *, after: int) -> Counted | None:
     """Return the event with the newest timestamp among those after a sequence.
 
     Args:
@@ -227,6 +227,5 @@ def _newest_of(events: Iterable[MeterEvent], *, after: int) -> Counted | None:
     for event in events:
         if event.sequence <= after:
             break
-        counted = Counted(event.timestamp, event.sequence, event.value)
-        newest = counted if newest is None else max(newest, counted)
+        newest = event if newest is None else max(newest, event)
     return newest

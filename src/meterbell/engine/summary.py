@@ -6,7 +6,7 @@ Contract §2.5: ranges include their start and exclude their end.
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from meterbell.engine.counter import Bucket, Counted, Counter
+from meterbell.engine.counter import Bucket, Counter
 from meterbell.engine.fold import HOUR_SECONDS, HourEvents
 from meterbell.engine.model import Meter
 
@@ -84,9 +84,7 @@ def _pieces(
                 Bucket(
                     value=sum(event.value for event in inside),
                     events=len(inside),
-                    newest=max(
-                        (Counted(e.timestamp, e.sequence, e.value) for e in inside), default=None
-                    ),
+                    newest=max(inside, default=None),
                 ),
             )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from meterbell.engine.counter import Counted
 from meterbell.engine.model import LogEntry, Meter, MeterEvent
 from meterbell.store.objects import Objects
 
@@ -74,8 +75,10 @@ class Store(Protocol):
     def find_event(self, sequence: int) -> MeterEvent | None:
         """Return a committed meter event; None if the log holds it no more."""
 
-    def read_chain(self, meter: Meter, head: int) -> Iterator[MeterEvent]:
+    def read_chain(self, meter: Meter, head: int) -> Iterator[tuple[Counted, int]]:
         """Yield a meter's event and those before it in its counter and hour, latest first.
+
+        Each comes with the sequence of the one before it, 0 for none.
 
         From any thread. It ends where the log holds no more.
         """

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import apsw
 
+from meterbell.engine.counter import Counted
 from meterbell.engine.model import EventRun, LogEntry, Meter, MeterEvent
-from meterbell.engine.rows import event_of
+from meterbell.engine.rows import event_of, value_of
 from meterbell.errors import StoreFailedError, StoreUnavailableError
 from meterbell.store.base import Checkpoint
 from meterbell.store.log import LogReader, LogWriter
@@ -135,15 +136,15 @@ class SqliteStore:
         row, received_at_ms = found
         return event_of(self._meter(row.meter), row, sequence, received_at_ms)
 
-    def read_chain(self, meter: Meter, head: int) -> Iterator[MeterEvent]:
+    def read_chain(self, meter: Meter, head: int) -> Iterator[tuple[Counted, int]]:
         """Yield a meter's event and those before it in its counter and hour, latest first."""
         connection = Connection(self._path, readonly=True)
         try:
             log = LogReader(connection)
-            while head and (found := log.find(head)) is not None:
-                row, received_at_ms = found
-                yield event_of(meter, row, head, received_at_ms)
-                head = row.previous
+            while head and (found := log.find_link(head)) is not None:
+                timestamp, text, previous = found
+                yield Counted(timestamp, head, value_of(meter, text)), previous
+                head = previous
         finally:
             connection.close()
 

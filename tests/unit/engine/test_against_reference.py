@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from hypothesis import given, note
 from hypothesis import strategies as st
 
-from meterbell.engine.counter import Counter
-from meterbell.engine.model import Meter, MeterEvent
+from meterbell.engine.counter import Counted, Counter
+from meterbell.engine.model import Meter
 from meterbell.engine.state import State
 from meterbell.engine.summary import summarize
 from meterbell.ids import CustomerId
@@ -183,15 +183,15 @@ def _summary(
     ]
 
 
-def _hour_events(run: EngineRun, counter: Counter) -> Callable[[int], Iterator[MeterEvent]]:
+def _hour_events(run: EngineRun, counter: Counter) -> Callable[[int], Iterator[Counted]]:
     """Return a walk along an hour's chain of events, as a store does it."""
 
-    def surviving(hour: int) -> Iterator[MeterEvent]:
+    def surviving(hour: int) -> Iterator[Counted]:
         sequence = counter.bucket(hour).head
         while sequence:
             event = run.lookup(sequence)
             if sequence not in run.state.cancelled:
-                yield event
+                yield Counted(event.timestamp, event.sequence, event.value)
             sequence = event.previous
 
     return surviving

@@ -10,9 +10,9 @@ from meterbell.api.call import Call, Operation, no_such_in_body
 from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.lists import LIMIT_DEFAULT, PAGING, envelope, require_one_cursor
 from meterbell.api.params import ID_LENGTH_MAX, Choice, Integer, Text
-from meterbell.engine.counter import Counter
+from meterbell.engine.counter import Counted, Counter
 from meterbell.engine.fold import HOUR_SECONDS
-from meterbell.engine.model import Meter, MeterEvent
+from meterbell.engine.model import Meter
 from meterbell.engine.summary import Summary, summarize
 from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId, MeterId
@@ -59,7 +59,7 @@ def _snapshot(key: tuple[MeterId, CustomerId], transaction: Transaction) -> Coun
     return deepcopy(transaction.state.counter(*key) or Counter())
 
 
-def _surviving(call: Call, meter: Meter, counter: Counter, hour: int) -> Iterator[MeterEvent]:
+def _surviving(call: Call, meter: Meter, counter: Counter, hour: int) -> Iterator[Counted]:
     """Yield an hour's surviving events, latest in commit order first; in any thread.
 
     Raises:
@@ -67,10 +67,10 @@ def _surviving(call: Call, meter: Meter, counter: Counter, hour: int) -> Iterato
     """
     state = call.services.state
     expected = counter.bucket(hour).head
-    for event in call.services.store.read_chain(meter, expected):
+    for event, previous in call.services.store.read_chain(meter, expected):
         if event.sequence < state.log_begins:
             break
-        expected = event.previous
+        expected = previous
         if event.sequence not in state.cancelled:
             yield event
     if expected:
