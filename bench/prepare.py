@@ -19,6 +19,8 @@ from meterbell.clock import SystemClock
 from meterbell.engine.decide import Group
 from meterbell.engine.model import Alert, MeterEvent, UsageRequest
 from meterbell.engine.state import Limits
+from meterbell.engine.stream import record_requests
+from meterbell.engine.values import Values
 from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds
 from meterbell.ledger.consequences import store_consequences
 from meterbell.ledger.recovery import recover
@@ -74,20 +76,25 @@ def prepare_usage(folder: Path, *, events: int, customers: int) -> None:
     def received_ms() -> int:
         return now_ms - _OLDEST_MS + (_OLDEST_MS - _NEWEST_MS) * done // events
 
+    values = Values()
     with Progress("usage", events) as progress:
         for group, _ in _groups(folder, received_ms):
-            for number in range(done, min(done + _GROUP, events)):
-                customer = customer_id(number * _STEP % customers)
-                request = UsageRequest(
-                    livemode=False,
-                    event_name=event_name(0),
-                    payload={"stripe_customer_id": customer, "value": "1"},
-                    identifier=f"filled-{number:012}",
-                    timestamp=None,
-                )
-                group.record(request, new_identifier="")
+            numbers = range(done, min(done + _GROUP, events))
+            if numbers:
+                requests = [_usage(number, number * _STEP % customers) for number in numbers]
+                record_requests(group, requests, [""] * len(requests), values)
             done = min(done + _GROUP, events)
             progress.reach(done)
+
+
+def _usage(number: int, customer: int) -> UsageRequest:
+    return UsageRequest(
+        livemode=False,
+        event_name=event_name(0),
+        payload={"stripe_customer_id": customer_id(customer), "value": "1"},
+        identifier=f"filled-{number:012}",
+        timestamp=None,
+    )
 
 
 def _groups(folder: Path, now_ms: Callable[[], int]) -> Iterator[tuple[Group, Transaction]]:
