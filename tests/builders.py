@@ -6,6 +6,8 @@ from typing import cast
 from meterbell.engine.batch import Columns
 from meterbell.engine.counter import Counter
 from meterbell.engine.decide import Group, Recorded
+from meterbell.engine.growing import Numbers
+from meterbell.engine.hours import SLOT, Hours, add_parts, parts_of
 from meterbell.engine.model import (
     Alert,
     AlertStatus,
@@ -25,7 +27,7 @@ from meterbell.engine.replay import replay_runs
 from meterbell.engine.rows import event_of
 from meterbell.engine.state import Limits, State
 from meterbell.engine.stream import StreamBatch
-from meterbell.engine.table import WHOLE_MAX
+from meterbell.engine.table import BLOCK, WHOLE_MAX
 from meterbell.engine.value import format_value
 from meterbell.engine.values import Values
 from meterbell.ids import AlertId, CustomerId, MeterId
@@ -147,6 +149,7 @@ class EngineRun:
         self.log: list[LogEntry] = []  # each meter event by itself
         self._merged_triggers: list[Trigger] = []
         self._identifiers = 0
+        self._stored: dict[int, list[Numbers]] = {}
         self.values = Values()
         for meter in meters or (make_meter(),):
             self.state.put_meter(meter)
@@ -231,6 +234,25 @@ class EngineRun:
         counter = self.state.counter(MeterId(f"mtr_{meter}"), CustomerId(customer))
         assert counter is not None, "no usage came"
         return counter
+
+    def hours(self, customer: str = "cus_a", meter: str = "mtr_requests") -> Hours:
+        """Return a counter's hours as they are after the open group, which this commits."""
+        self.merge()
+        slot = self.state.slot(MeterId(meter), CustomerId(customer))
+        if slot < 0:
+            return {}
+        hours = self.state.table.hours_of(slot)
+        for entries in self._stored.get(slot // BLOCK, ()):
+            add_parts(hours, parts_of(entries[entries[:, SLOT] == slot]))
+        return hours
+
+    def store_hours(self) -> None:
+        """Put closed hours away, as a checkpoint does it."""
+        table = self.state.table
+        for block in range(-(-table.count // BLOCK)):
+            self._stored.setdefault(block, []).append(table.leave_hours(block))
+            table.hours.arrive(block, self.state.sequence)
+        table.hours.compact()
 
     def total(self, customer: str = "cus_a", meter: str = "requests") -> str:
         """Return a counter's total, written as people write it."""

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +13,15 @@ import apsw
 from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
 from meterbell.engine.alerts import MeterAlerts
+from meterbell.engine.counter import NO_DETAIL, Bucket, Counter
+from meterbell.engine.hours import add_parts, merge
 from meterbell.engine.model import Alert, AlertStatus, Meter, UsageRequest
-from meterbell.engine.state import Limits, State
+from meterbell.engine.state import Limits, State, is_plain
 from meterbell.errors import StoreFailedError
-from meterbell.ids import AlertId, CustomerId, RandomIds
+from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
 from meterbell.ledger.committer import Committer
+from meterbell.ledger.hours import read_hours
 from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer, Delivery, Event, TriggerRecord
@@ -137,11 +141,13 @@ def open_recovered(
     )
 
 
-def everything(state: State) -> object:
-    """Return all of a state that decides anything, ready to be compared."""
+def everything(state: State, store: SqliteStore) -> object:
+    """Return all of a state that decides anything or is asked for, ready to be compared."""
+    counters = all_counters(state)
     return (
         state.sequence,
-        all_counters(state),
+        {key: _without_late(state, key[0], counter) for key, counter in counters.items()},
+        {key: all_hours(state, store, *key) for key in counters},
         state.alerts,
         {meter: alerts for meter, alerts in state.meter_alerts.items() if alerts != MeterAlerts()},
         state.cancelled,
@@ -151,12 +157,45 @@ def everything(state: State) -> object:
     )
 
 
+def _without_late(state: State, meter: str, counter: Counter) -> Counter:
+    """Return a counter without what it may hold of hours, which may also be elsewhere."""
+    counter = deepcopy(counter)
+    if is_plain(state.meters[MeterId(meter)]):
+        counter.open_detail().buckets.clear()
+    if counter.detail == NO_DETAIL:
+        counter.detail = None
+    return counter
+
+
+def all_hours(
+    state: State, store: SqliteStore, meter: str, customer: str
+) -> dict[int, tuple[Bucket, list[int]]]:
+    """Return the hours of a counter, each with the places of its events, whatever its parts."""
+    slot = state.slot(MeterId(meter), CustomerId(customer))
+    hours = state.table.hours_of(slot)
+    until = state.table.stored_until(slot)
+    for hour, parts in read_hours(store, slot, until=until, first=0, last=2**40).items():
+        add_parts(hours, ((hour, part) for part in parts))
+    return {
+        hour: (
+            merge(parts)._replace(head=0),
+            [
+                counted.sequence
+                for part in parts
+                for counted, _ in store.read_chain(state.meters[MeterId(meter)], part.head)
+            ],
+        )
+        for hour, parts in hours.items()
+    }
+
+
 def recovered_state(path: Path, *, now: int = NOW) -> tuple[object, int, int]:
     """Return the state after a start, how many entries were replayed, and trigger mismatches."""
     store, recovered = open_recovered(path, now=now)
+    state = everything(recovered.state, store)
     recovered.indexes.close()
     store.close()
-    return everything(recovered.state), recovered.replayed, recovered.mismatches
+    return state, recovered.replayed, recovered.mismatches
 
 
 def delete_checkpoints(path: Path) -> None:

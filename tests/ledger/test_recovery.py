@@ -14,7 +14,7 @@ from meterbell.engine import table
 from meterbell.engine.model import AlertStatus, Formula, UsageRequest
 from meterbell.errors import RequestError
 from meterbell.ids import AlertId
-from meterbell.ledger import index
+from meterbell.ledger import checkpoints, index
 from tests.builders import HOUR, make_alert, make_meter, make_request
 from tests.ledger.ledger_run import (
     LedgerRun,
@@ -104,6 +104,8 @@ async def test_replay_equals_the_live_state_and_triggers_nothing_new(
 ) -> None:
     monkeypatch.setattr(index, "RECENT_MAX", 60)
     monkeypatch.setattr(table, "BLOCK", 4)
+    if seed % 2:  # closed hours go to the store with each checkpoint
+        monkeypatch.setattr(checkpoints, "HOURS_MAX", 1)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
         load = RandomLoad(ledger, seed)
@@ -114,7 +116,7 @@ async def test_replay_equals_the_live_state_and_triggers_nothing_new(
         # Usage between the pieces of one checkpoint: they stand for different places.
         await asyncio.gather(load.run(100), ledger.checkpointer.save(ledger.committer))
         await load.run(60)
-        live = everything(ledger.recovered.state)
+        live = everything(ledger.recovered.state, ledger.store)
         entries = ledger.store.last_sequence()
         triggers = ledger.triggers()
         assert triggers
@@ -163,10 +165,13 @@ async def test_c2_identifiers_are_known_after_a_start(
         assert ledger.store.last_sequence() == 95
 
 
+@pytest.mark.parametrize("storing", [False, True])
 @pytest.mark.parametrize("damaged", ["counters/%", "counters/0", "positions", "%", ""])
 async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str, *, storing: bool
 ) -> None:
+    if storing:
+        monkeypatch.setattr(checkpoints, "HOURS_MAX", 1)
     monkeypatch.setattr(index, "RECENT_MAX", 60)
     monkeypatch.setattr(table, "BLOCK", 4)
     path = tmp_path / "m.db"
@@ -177,7 +182,7 @@ async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
         await ledger.checkpointer.save(ledger.committer)
         await load.run(100)
         await ledger.checkpointer.save(ledger.committer)
-        live = everything(ledger.recovered.state)
+        live = everything(ledger.recovered.state, ledger.store)
         entries = ledger.store.last_sequence()
     if damaged:
         damage_newest(path, damaged)
@@ -195,9 +200,12 @@ async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
         assert replayed == entries
 
 
+@pytest.mark.parametrize("storing", [False, True])
 async def test_a_lost_piece_is_replaced_by_replay_of_the_whole_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, storing: bool
 ) -> None:
+    if storing:
+        monkeypatch.setattr(checkpoints, "HOURS_MAX", 1)
     monkeypatch.setattr(table, "BLOCK", 4)
     path = tmp_path / "m.db"
     async with open_ledger(path) as ledger:
@@ -205,7 +213,7 @@ async def test_a_lost_piece_is_replaced_by_replay_of_the_whole_log(
         await load.prepare()
         await load.run(100)
         await ledger.checkpointer.save(ledger.committer)
-        live = everything(ledger.recovered.state)
+        live = everything(ledger.recovered.state, ledger.store)
         entries = ledger.store.last_sequence()
     connection = apsw.Connection(str(path))
     connection.execute("DELETE FROM checkpoint WHERE name = 'counters/0'")

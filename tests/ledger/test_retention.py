@@ -17,6 +17,7 @@ from meterbell.ledger.retention import Retainer, load_retention, verified_until
 from tests.builders import DAY, HOUR, NOW, make_alert, make_meter, make_request
 from tests.ledger.ledger_run import (
     LedgerRun,
+    all_hours,
     delete_checkpoints,
     everything,
     open_ledger,
@@ -102,7 +103,8 @@ async def test_whole_days_are_dropped_and_nothing_that_was_counted(tmp_path: Pat
         counter = ledger.recovered.state.counter(make_meter().id, CustomerId("cus_a"))
         assert counter is not None
         assert format_value(counter.total) == "8"
-        assert [counter.bucket((NOW + n * DAY) // HOUR).events for n in range(4)] == [2, 2, 2, 2]
+        hours = all_hours(ledger.recovered.state, ledger.store, make_meter().id, "cus_a")
+        assert [hours[(NOW + n * DAY) // HOUR][0].events for n in range(4)] == [2, 2, 2, 2]
         assert set(ledger.recovered.state.alerts) == {"alrt_three"}
         assert ledger.triggers() == triggers
         assert len(triggers) == 1
@@ -159,7 +161,7 @@ async def test_a_start_on_a_trimmed_log_finds_the_live_state(
                 await ledger.checkpointer.save(ledger.committer)
             await asyncio.gather(load.run(20), retainer.drop(ledger.committer))
         await load.run(40)
-        live = everything(ledger.recovered.state)
+        live = everything(ledger.recovered.state, ledger.store)
         begins = ledger.recovered.state.log_begins
         assert load_retention(ledger.store.reader).dropped.before > 100
         now = ledger.clock.now_ms() // 1000
@@ -245,7 +247,7 @@ async def test_a_plan_alone_needs_no_checkpoint(tmp_path: Path) -> None:
         await make_retainer(ledger).drop(ledger.committer)
         await use(ledger, "later")
         assert ledger.recovered.state.log_begins == 4
-        live = everything(ledger.recovered.state)
+        live = everything(ledger.recovered.state, ledger.store)
         now = ledger.clock.now_ms() // 1000
     delete_checkpoints(path)
 
@@ -262,7 +264,7 @@ async def test_a_start_without_a_usable_checkpoint_is_refused_in_plain_words(
     async with open_ledger(path) as ledger:
         await fill(ledger)
         await drop_all(ledger)
-        live = everything(ledger.recovered.state)
+        live = everything(ledger.recovered.state, ledger.store)
         now = ledger.clock.now_ms() // 1000
     damage_newest(path, "positions")
     assert recovered_state(path, now=now)[0] == live
@@ -283,13 +285,13 @@ async def test_a_few_rows_are_deleted_at_a_time_and_the_rest_after_a_start(
         await fill(ledger)
         ledger.clock.advance(seconds=DAY)
         await drop_all(ledger)
-        live = everything(ledger.recovered.state)
+        live = everything(ledger.recovered.state, ledger.store)
         now = ledger.clock.now_ms() // 1000
     # As a crash in the middle of it leaves the log.
     with closing(apsw.Connection(str(path))) as connection:
         connection.execute("INSERT INTO log SELECT 6, 1, 1, 0, data FROM log WHERE sequence = 8")
     async with open_ledger(path, now=now) as ledger:
-        assert everything(ledger.recovered.state) == live
+        assert everything(ledger.recovered.state, ledger.store) == live
         await drop_all(ledger)
 
     assert [place for place, kind in log_rows(path) if kind == 1] == [8, 9, 10, 11]
@@ -342,7 +344,7 @@ async def cancel_both(ledger: LedgerRun) -> object:
     counter = ledger.recovered.state.counter(make_meter().id, CustomerId("cus_a"))
     assert counter is not None
     assert (counter.total, counter.bucket(NOW // HOUR).newest) == (0, None)
-    return everything(ledger.recovered.state)
+    return everything(ledger.recovered.state, ledger.store)
 
 
 async def test_an_empty_log_has_nothing_to_drop(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def _index(connection: sqlite3.Connection, row: tuple[Any, ...]) -> tuple[Any, .
     columns = tuple(r[2] for r in connection.execute(f"PRAGMA index_info({name})"))
     found = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()
     shown = name if origin == "c" else ""
-    return shown, columns, unique, origin, partial, " ".join((found[0] or "").split())
+    return shown, columns, unique, origin, partial, " ".join(((found and found[0]) or "").split())
 
 
 def test_migrations_give_the_schema_of_the_tables(tmp_path: Path) -> None:

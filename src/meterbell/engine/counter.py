@@ -61,11 +61,10 @@ class Detail(Struct, array_like=True, gc=False):
     """What few events of a counter need.
 
     Attributes:
-        changed: Sequence of the latest log entry that changed the counter other than by a plain
-            event of its newest hour.
         newest: For `last`: the counted event with the newest timestamp.
         newest_in_hour: The same within the counter's newest hour.
-        buckets: All hours but the newest, by UTC hour since 1970.
+        buckets: All hours but the newest, by UTC hour since 1970. Of a counter that only adds up:
+            what came late for an hour since its part before was put away; see `hours`.
         slots: For meters with an event time window: the event that counts in each window.
         baselines: By alert; only for alerts made after the counter.
         watch: Untriggered alerts to be evaluated one by one.
@@ -73,7 +72,6 @@ class Detail(Struct, array_like=True, gc=False):
         peak: Highest total right before it fell; see `Counter.highest`.
     """
 
-    changed: int = 0
     newest: Counted | None = None
     newest_in_hour: Counted | None = None
     buckets: dict[int, Bucket] = {}
@@ -119,12 +117,6 @@ class Counter(Struct, array_like=True, gc=False):
         stands in `watch`.
         """
         return max(self.read_detail().peak, self.total)
-
-    @property
-    def changed(self) -> int:
-        """Sequence of the latest log entry that changed the counter."""
-        detail = self.detail
-        return self.head if detail is None else max(self.head, detail.changed)
 
     def read_detail(self) -> Detail:
         """Return the detail to be read."""

@@ -217,8 +217,7 @@ class Group:
                 if event is None:
                     return  # dropped: the checkpoint holds the effect
                 self.state.cancelled.add(event.sequence)
-                counter = self.state.counter(event.meter, event.customer)
-                if counter is None or entry.sequence > counter.changed:
+                if entry.sequence > self.state.restored_at(event.meter, event.customer):
                     self._uncount(event)
             case AlertChange():
                 self._put_alert(entry)
@@ -265,8 +264,6 @@ class Group:
         counter, scopes = self._touch(meter, customer)
         before, highest = counter.total, counter.highest
         previous = add_event(meter, counter, sequence=sequence, timestamp=timestamp, value=value)
-        if counter.head != sequence:
-            counter.open_detail().changed = sequence
         if counter.total < before:
             counter.open_detail().peak = highest
         if counter.total >= counter.next_fire:
@@ -337,7 +334,6 @@ class Group:
         meter = self.state.meters[event.meter]
         counter, scopes = self._touch(meter, event.customer)
         before, highest = counter.total, counter.highest
-        counter.open_detail().changed = self.state.sequence
 
         def hour_events(hour: int) -> Iterator[Counted]:
             """Yield an hour's surviving events, latest in commit order first."""
@@ -378,11 +374,12 @@ class Group:
         )
         for customer in customers:
             found = self.state.counter(alert.meter, customer)
-            if found is None or found.total < threshold or sequence <= found.changed:
+            if found is None or found.total < threshold:
+                continue
+            if sequence <= self.state.restored_at(meter.id, customer):
                 continue
             counter, scopes = self._touch(meter, customer)
             fire_at_once(meter, counter, scopes, alert)
-            counter.open_detail().changed = sequence
             self.state.put_counter(meter.id, customer, counter)
             self.triggers.append(Trigger(alert, customer, counter.total, sequence))
 

@@ -61,7 +61,8 @@ class Growing:
         return memory
 
     def _view(self) -> Numbers:
-        return np.frombuffer(self._memory, dtype=np.int64).reshape(-1, self._width)
+        numbers = np.frombuffer(self._memory, dtype=np.int64)
+        return numbers[: len(numbers) // self._width * self._width].reshape(-1, self._width)
 
 
 def look_up(numbers: Mapping[K, int], keys: Sequence[K]) -> Numbers:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from meterbell.engine.counter import Bucket, Detail
 from meterbell.engine.growing import Numbers
 from meterbell.engine.state import State
 from meterbell.engine.table import (
@@ -102,11 +101,12 @@ class _Addition:
         heads = np.where(is_same_hour, rows[:, HEAD], 0)
         takes = self._is_plain(rows, before)
         self._leave_own_alerts(takes, is_new)
-        rows = self._sums(rows, is_same_hour)
+        earlier, rows = rows, self._sums(rows, is_same_hour)
         takes &= (rows[:, TOTAL] < rows[:, FIRE]) & (rows[:, TOTAL] < WHOLE_MAX)
         takes &= rows[:, VALUE] < WHOLE_MAX
-        for place in np.flatnonzero(takes & ~is_same_hour & (before >= 0)).tolist():
-            _close_hour(self._state, int(slots[place]))
+        closes = takes & ~is_same_hour & (before >= 0)
+        if closes.any():
+            self._close_hours(slots[closes], earlier[closes])
         added = is_new & takes
         if added.any():
             slots[added] = table.add_many(self._meters[added], self._customers[added])
@@ -153,6 +153,19 @@ class _Addition:
         sums[:, HEAD] = usage.sequences[starts + self._lengths - 1]
         return sums
 
+    def _close_hours(self, slots: Numbers, rows: Numbers) -> None:
+        """Keep what rows hold as hours that are over: later ones begin."""
+        time = rows[:, TIME]
+        columns = (
+            slots,
+            time >> HOUR_SHIFT,
+            rows[:, VALUE],
+            rows[:, VALUE_PART],
+            time & EVENTS_MASK,
+            rows[:, HEAD],
+        )
+        self._state.table.hours.add(np.column_stack(columns))
+
     def _previous(self, heads: Numbers, takes: Flags) -> Numbers:
         """Return for each event, as it was given, the one before it in its counter and hour."""
         previous = np.empty(len(self._order), dtype=np.int64)
@@ -163,16 +176,3 @@ class _Addition:
         answer = np.empty(len(self._order), dtype=np.int64)
         answer[self._order] = previous
         return answer
-
-
-def _close_hour(state: State, slot: int) -> None:
-    """Keep a counter's newest hour as a bucket; a later one is about to begin."""
-    row = state.table.rows[slot].tolist()
-    detail = state.table.details.get(slot)
-    if detail is None:
-        detail = state.table.details[slot] = Detail()
-    detail.buckets[row[TIME] >> HOUR_SHIFT] = Bucket(
-        value=row[VALUE] * SCALE + row[VALUE_PART],
-        events=row[TIME] & EVENTS_MASK,
-        head=row[HEAD],
-    )

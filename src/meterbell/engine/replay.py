@@ -41,8 +41,8 @@ def replay_runs(group: Group, runs: Sequence[EventRun], values: Values) -> None:
     plain = np.array([is_plain(state.meters[meter]) for meter in state.meter_ids])[meters]
     sequences = np.arange(first, first + count)
     places = np.arange(count)
-    if first <= state.restored_until:
-        places = np.flatnonzero(sequences > _changed(state, meters, customers))
+    if first <= state.table.restored_until:
+        places = np.flatnonzero(sequences > _restored_at(state, meters, customers))
     usage = Usage(
         meters=meters[places],
         customers=customers[places],
@@ -54,10 +54,15 @@ def replay_runs(group: Group, runs: Sequence[EventRun], values: Values) -> None:
     )
     group.is_changing = True
     if len(places):
+        before = list(chain.from_iterable(run.previous for run in runs))
         previous = add_plain(state, usage)
         for place in places[previous == NOT_ADDED].tolist():
             meter = state.meters[ids[place]]
             value = value_of(meter, texts[place])
+            if not before[place]:
+                # The part of its hour before this event was put away; here it may be open still.
+                hour = timestamps[place] // HOUR_SECONDS
+                state.table.end_part_of(int(meters[place]), int(customers[place]), hour)
             group.count(meter, names[place], first + place, timestamps[place], value)
     for run in runs:
         _index(group, run)
@@ -77,15 +82,12 @@ def _numbers_of(state: State, names: list[CustomerId], modes: list[bool]) -> Num
     return found
 
 
-def _changed(state: State, meters: Numbers, customers: Numbers) -> Numbers:
-    """Return up to which sequence each event's counter holds everything."""
-    changed = np.zeros(len(meters), dtype=np.int64)
+def _restored_at(state: State, meters: Numbers, customers: Numbers) -> Numbers:
+    """Return up to which sequence a checkpoint held each event's counter."""
     order = np.argsort(meters, kind="stable")
     slots = np.empty(len(meters), dtype=np.int64)
     slots[order] = state.table.find_many(meters[order], customers[order])
-    for place in np.flatnonzero(slots >= 0).tolist():
-        changed[place] = state.table.load(int(slots[place])).changed
-    return changed
+    return state.table.restored_at(slots)
 
 
 def _index(group: Group, run: EventRun) -> None:

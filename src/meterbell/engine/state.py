@@ -6,6 +6,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+import numpy as np
+
 from meterbell.engine.alerts import MeterAlerts, ScopeAlerts
 from meterbell.engine.counter import Counter
 from meterbell.engine.model import Alert, Meter, MeterEvent
@@ -95,7 +97,6 @@ class State:
         counting_meters: By number, whether a meter counts events and reads no value.
         meters_with_own_alerts: Numbers of meters with alerts for one customer.
         table: The counters.
-        restored_until: A checkpoint may hold the effect of entries up to this sequence.
         log_begins: Meter events before this sequence are dropped: nothing finds them any more.
         cancelled: Sequences of cancelled meter events that are not dropped.
         customers: By mode, what the table calls each known customer; deleted ones are not in it.
@@ -112,7 +113,6 @@ class State:
     limits: Limits = field(default_factory=Limits)
     sequence: int = 0
     log_begins: int = 1
-    restored_until: int = 0
     meters: dict[MeterId, Meter] = field(default_factory=dict)
     meters_by_event_name: dict[tuple[bool, str], Meter] = field(default_factory=dict)
     meter_numbers: dict[MeterId, int] = field(default_factory=dict)
@@ -135,7 +135,7 @@ class State:
         self.meters[meter.id] = meter
         self.meters_by_event_name[meter.livemode, meter.event_name] = meter
         if meter.id not in self.meter_numbers:
-            self.meter_numbers[meter.id] = self.table.add_meter()
+            self.meter_numbers[meter.id] = self.table.add_meter(plain=is_plain(meter))
             self.meter_ids.append(meter.id)
             self.counting_meters.append(meter.formula == "count")
         number = self.meter_numbers[meter.id]
@@ -151,10 +151,7 @@ class State:
 
     def counter(self, meter: MeterId, customer: CustomerId) -> Counter | None:
         """Return a counter, if any usage came; `put_counter` takes changes in."""
-        number = self.find_customer(customer, livemode=self.meters[meter].livemode)
-        if number is None:
-            return None
-        slot = self.table.find(self.meter_numbers[meter], number)
+        slot = self.slot(meter, customer)
         return None if slot < 0 else self.table.load(slot)
 
     def put_counter(self, meter: MeterId, customer: CustomerId, counter: Counter) -> None:
@@ -164,6 +161,15 @@ class State:
         if slot < 0:
             slot = self.table.add(self.meter_numbers[meter], number)
         self.table.store(slot, counter)
+
+    def slot(self, meter: MeterId, customer: CustomerId) -> int:
+        """Return the row of a counter; -1 if no usage came."""
+        number = self.find_customer(customer, livemode=self.meters[meter].livemode)
+        return -1 if number is None else self.table.find(self.meter_numbers[meter], number)
+
+    def restored_at(self, meter: MeterId, customer: CustomerId) -> int:
+        """Return up to which sequence a checkpoint held a counter's usage and alerts; 0 if none."""
+        return int(self.table.restored_at(np.array([self.slot(meter, customer)]))[0])
 
     def customers_from(self, meter: MeterId, total: int) -> list[CustomerId]:
         """Return the customers whose counter for a meter may be at so many whole units or above."""

@@ -3,11 +3,12 @@
 Contract §2.5: ranges include their start and exclude their end.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from meterbell.engine.counter import Bucket, Counter
+from meterbell.engine.counter import Bucket, Counted, Counter
 from meterbell.engine.fold import HOUR_SECONDS, HourEvents
+from meterbell.engine.hours import Hours, merge
 from meterbell.engine.model import Meter
 
 
@@ -25,8 +26,9 @@ class Summary(NamedTuple):
 
 def summarize(
     meter: Meter,
-    counter: Counter,
+    hours: Hours,
     *,
+    counting: Container[int] | None,
     start: int,
     end: int,
     window_seconds: int | None,
@@ -36,14 +38,27 @@ def summarize(
 
     Args:
         meter: Decides how usage adds up.
-        counter: The customer's counter.
+        hours: All of the customer's hours in the range; others do no harm.
+        counting: Sequences of the events that count; None for all.
         start: Unix seconds, a whole number of windows.
         end: Unix seconds, a whole number of windows.
         window_seconds: Length of one window, a whole number of hours; None for the whole range.
         hour_events: Finds the surviving events of an hour, for edges inside an hour.
     """
     windows: dict[int, list[Bucket]] = {}
-    for hour, bucket in _pieces(meter, counter, start, end, hour_events):
+    for hour, parts in hours.items():
+        from_second, to_second = hour * HOUR_SECONDS, (hour + 1) * HOUR_SECONDS
+        if to_second <= start or end <= from_second:
+            continue
+        if start <= from_second and to_second <= end:
+            bucket = merge(parts)
+        else:
+            bucket = _sum(
+                event
+                for event in hour_events(hour)
+                if start <= event.timestamp < end
+                and (counting is None or event.sequence in counting)
+            )
         if bucket.events:
             at = hour * HOUR_SECONDS
             window = start if window_seconds is None else at - at % window_seconds
@@ -58,43 +73,16 @@ def summarize(
     ]
 
 
-def _pieces(
-    meter: Meter, counter: Counter, start: int, end: int, hour_events: HourEvents
-) -> Iterator[tuple[int, Bucket]]:
-    """Yield each hour of the range with the aggregate of the part that lies in the range."""
-    first, last = start // HOUR_SECONDS, (end - 1) // HOUR_SECONDS
-    hours: Sequence[int] = counter.hours()
-    if last - first < len(hours):
-        hours = range(first, last + 1)
-    for hour in hours:
-        if not first <= hour <= last:
-            continue
-        from_second, to_second = hour * HOUR_SECONDS, (hour + 1) * HOUR_SECONDS
-        if start <= from_second and to_second <= end:
-            yield hour, counter.bucket(hour)
-        else:
-            counts = _counts_in(meter, counter)
-            inside = [
-                event
-                for event in hour_events(hour)
-                if start <= event.timestamp < end and counts(event.timestamp, event.sequence)
-            ]
-            yield (
-                hour,
-                Bucket(
-                    value=sum(event.value for event in inside),
-                    events=len(inside),
-                    newest=max(inside, default=None),
-                ),
-            )
+def _sum(events: Iterable[Counted]) -> Bucket:
+    found = list(events)
+    return Bucket(sum(event.value for event in found), len(found), max(found, default=None))
 
 
-def _counts_in(meter: Meter, counter: Counter) -> Callable[[int, int], bool]:
-    """Return a test for whether an event, by timestamp and sequence, counts in its time window."""
+def counting_in_windows(meter: Meter, counter: Counter) -> frozenset[int] | None:
+    """Return the sequences of the events that count in their time windows; None for all."""
     if meter.event_time_window is None:
-        return lambda _timestamp, _sequence: True
-    counting = {counted.sequence for counted in counter.read_detail().slots.values()}
-    return lambda _timestamp, sequence: sequence in counting
+        return None
+    return frozenset(counted.sequence for counted in counter.read_detail().slots.values())
 
 
 def _combine(meter: Meter, buckets: list[Bucket]) -> int:

@@ -6,6 +6,7 @@ stands in a `Detail` beside the table. `plain` adds usage to many rows in one st
 takes a `Counter` out and puts it back.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from copy import copy
 from itertools import pairwise
@@ -14,8 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from meterbell.engine.counter import ALWAYS, NEVER, Counter, Detail
+from meterbell.engine.counter import ALWAYS, NEVER, NO_DETAIL, Counter, Detail
 from meterbell.engine.growing import Growing, Numbers
+from meterbell.engine.hours import SLOT, ClosedHours, Hours, add_parts, entry_of, parts_of
 from meterbell.engine.value import SCALE
 
 # What stands where in a row. Amounts are in two parts: whole units, and units of 10^-12 below one.
@@ -36,6 +38,7 @@ class Block(NamedTuple):
     """Counters whose rows stand side by side, with meter and customer of each.
 
     Attributes:
+        hours: Parts of hours that the store does not keep yet, with the place for the slot.
         details: By place in the block, for the few that have one.
         large: By place, those that no row can hold.
     """
@@ -43,6 +46,7 @@ class Block(NamedTuple):
     meters: Numbers
     customers: Numbers
     rows: Numbers
+    hours: Numbers
     details: dict[int, Detail]
     large: dict[int, Counter]
 
@@ -56,12 +60,20 @@ class CounterTable:
         revisions: By meter, the sequence of the latest change of its alerts for any customer.
         first_fire: By meter, the lowest active threshold of those, in whole units.
         changed: By block of rows, whether something in it changed since it was saved.
+        hours: Hours that are over, of counters that only add up.
+        late: By block, rows of such counters whose detail holds what came late for an hour.
+        restored_until: A checkpoint may hold the effect of entries up to this sequence.
     """
 
     def __init__(self) -> None:
         self._rows = Growing(8)
         self._who = Growing(2)
+        self._plain: list[bool] = []
         self._large: dict[int, Counter] = {}
+        self._restored = np.zeros(0, dtype=np.int64)
+        self.restored_until = 0
+        self.hours = ClosedHours()
+        self.late: defaultdict[int, set[int]] = defaultdict(set)
         self._slots: list[NDArray[np.int32]] = []
         self.details: dict[int, Detail] = {}
         self.count = 0
@@ -78,8 +90,13 @@ class CounterTable:
         """The table itself; not to be kept."""
         return self._rows.rows
 
-    def add_meter(self) -> int:
-        """Return the number of a new meter."""
+    def add_meter(self, *, plain: bool) -> int:
+        """Return the number of a new meter.
+
+        Args:
+            plain: Whether its usage does nothing but add up.
+        """
+        self._plain.append(plain)
         self._slots.append(np.zeros(_CUSTOMERS_AT_FIRST, dtype=np.int32))
         self.revisions = np.append(self.revisions, 0)
         self.first_fire = np.append(self.first_fire, _FIRE_NEVER)
@@ -122,19 +139,24 @@ class CounterTable:
 
     def add_many(self, meters: Numbers, customers: Numbers) -> Numbers:
         """Return the rows of new counters without usage; `meters` is ascending."""
-        first, self.count = self.count, self.count + len(meters)
+        added = np.arange(self.count, self.count + len(meters))
+        self._take(added, meters, customers)
+        return added
+
+    def _take(self, slots: Numbers, meters: Numbers, customers: Numbers) -> None:
+        """Take the next rows, in any order, for new counters; `meters` is ascending."""
+        self.count += len(slots)
         self._rows.reserve(self.count)
         self._who.reserve(self.count)
-        added = np.arange(first, self.count)
         for meter, start, end in _stretches(meters):
             wanted = customers[start:end]
-            self._slots_for(meter, int(wanted.max()))[wanted] = added[start:end] + 1
+            self._slots_for(meter, int(wanted.max()))[wanted] = slots[start:end] + 1
         who = self._who.rows
-        who[first : self.count, 0] = meters + 1
-        who[first : self.count, 1] = customers
-        self.rows[first : self.count, TIME] = _EMPTY_TIME
-        self._mark(added)
-        return added
+        who[slots, 0] = meters + 1
+        who[slots, 1] = customers
+        self.rows[slots, TIME] = _EMPTY_TIME
+        if len(slots):
+            self._mark(slots)
 
     def _skip_to(self, count: int) -> None:
         """Leave rows empty up to a number of rows."""
@@ -183,7 +205,7 @@ class CounterTable:
     def store(self, slot: int, counter: Counter) -> None:
         """Put a counter into its row."""
         if counter.detail is not None:
-            self.details[slot] = counter.detail
+            self._store_detail(slot, counter)
         total, part = divmod(counter.total, SCALE)
         value, value_part = divmod(counter.value, SCALE)
         fire = _fire(counter.next_fire)
@@ -200,6 +222,66 @@ class CounterTable:
         block = slot // BLOCK
         self.changed[block] = True
 
+    def _store_detail(self, slot: int, counter: Counter) -> None:
+        detail = counter.open_detail()
+        if detail.buckets and self._plain[int(self._who.rows[slot, 0]) - 1]:
+            hour = int(self.rows[slot, TIME]) >> HOUR_SHIFT
+            if hour < counter.hour:
+                self.end_part(detail, slot, hour)
+            if detail.buckets:
+                self.late[slot // BLOCK].add(slot)
+        if detail != NO_DETAIL:
+            self.details[slot] = detail
+        else:
+            self.details.pop(slot, None)
+            counter.detail = None
+
+    def end_part(self, detail: Detail, slot: int, hour: int) -> None:
+        """Put a part of an hour away; what comes later for that hour begins another."""
+        bucket = detail.buckets.get(hour)
+        if bucket is not None and abs(bucket.value) < WHOLE_MAX * SCALE:
+            del detail.buckets[hour]
+            self.hours.add(np.array([entry_of(slot, hour, bucket)]))
+
+    def end_part_of(self, meter: int, customer: int, hour: int) -> None:
+        """Put a part of an hour away of a counter that only adds up, if it has begun one."""
+        slot = self.find(meter, customer)
+        detail = self.details.get(slot)
+        if detail is not None and self._plain[meter] and hour in detail.buckets:
+            self.end_part(detail, slot, hour)
+
+    def hours_of(self, slot: int) -> Hours:
+        """Return a counter's hours but for what the store keeps."""
+        counter = self.load(slot)
+        found: Hours = {hour: [counter.bucket(hour)] for hour in counter.hours()}
+        add_parts(found, parts_of(self.hours.of(slot, block=slot // BLOCK)))
+        return found
+
+    def stored_until(self, slot: int) -> int:
+        """Return up to which sequence the store's hours of a counter are to be added; 0 if none."""
+        return self.hours.stored_until(slot // BLOCK)
+
+    def blocks_with_hours(self) -> set[int]:
+        """Return the blocks of which closed hours are to go to the store."""
+        return {*np.unique(self.hours.slots() // BLOCK).tolist(), *self.late}
+
+    def leave_hours(self, block: int) -> Numbers:
+        """Return and remove what a block has of closed hours, which the store is to keep."""
+        for slot in sorted(self.late.pop(block, ())):
+            detail = self.details[slot]
+            for hour in list(detail.buckets):
+                self.end_part(detail, slot, hour)
+            if detail == NO_DETAIL:
+                del self.details[slot]
+        return self.hours.leave(block * BLOCK, (block + 1) * BLOCK, block=block)
+
+    def restored_at(self, slots: Numbers) -> Numbers:
+        """Return for each row up to which sequence a checkpoint held everything; 0 for none."""
+        found = np.zeros(len(slots), dtype=np.int64)
+        inside = (slots >= 0) & (slots < len(self._restored))
+        found[inside] = self._restored[slots[inside]]
+        return found
+
     def fire_next(self, slot: int) -> None:
         """Have alerts looked at when the next event comes."""
         self.rows[slot, FIRE] = _FIRE_ALWAYS
@@ -207,7 +289,10 @@ class CounterTable:
 
     def block(self, number: int) -> Block:
         """Return what a block of rows holds."""
-        slots = np.arange(number * BLOCK, min((number + 1) * BLOCK, self.count))
+        first = number * BLOCK
+        hours = self.hours.between(first, first + BLOCK)
+        hours[:, SLOT] -= first
+        slots = np.arange(first, min(first + BLOCK, self.count))
         slots = slots[self._who.rows[slots, 0] > 0]
         details: dict[int, Detail] = {}
         large: dict[int, Counter] = {}
@@ -217,20 +302,37 @@ class CounterTable:
             if slot in self._large:
                 large[place] = self._large[slot]
         who = self._who.rows[slots]
-        return Block(who[:, 0] - 1, who[:, 1], self.rows[slots], details, large)
+        return Block(who[:, 0] - 1, who[:, 1], self.rows[slots], hours, details, large)
 
-    def load_block(self, number: int, block: Block) -> None:
-        """Fill a block of rows with what `block` returned; those before it are filled."""
-        self._skip_to(number * BLOCK)
+    def load_block(self, number: int, block: Block, *, sequence: int) -> None:
+        """Fill a block of rows with what `block` returned; those before it are filled.
+
+        Args:
+            number: Which block.
+            block: What it holds. Each counter keeps its row: the store knows its hours by that.
+            sequence: It holds the effect of everything up to here.
+        """
+        first = number * BLOCK
+        self._skip_to(first)
         order = np.argsort(block.meters, kind="stable")
-        slots = np.empty(len(order), dtype=np.int64)
-        slots[order] = self.add_many(block.meters[order], block.customers[order])
-        self.rows[slots] = block.rows
+        self._take(first + order, block.meters[order], block.customers[order])
+        self.rows[first : self.count] = block.rows
         for place, detail in block.details.items():
-            self.details[int(slots[place])] = detail
+            self.details[first + place] = detail
+            if detail.buckets and self._plain[int(block.meters[place])]:
+                self.late[number].add(first + place)
         for place, counter in block.large.items():
-            self._large[int(slots[place])] = counter
+            self._large[first + place] = counter
+        hours = block.hours.copy()
+        hours[:, SLOT] += first
+        self.hours.add(hours)
+        self.hours.arrive(number, sequence)
         self.changed[number] = False
+        restored = np.zeros(self.count, dtype=np.int64)
+        restored[: len(self._restored)] = self._restored
+        restored[first:] = sequence
+        self._restored = restored
+        self.restored_until = max(self.restored_until, sequence)
 
     def customers_from(self, meter: int, total: int) -> list[int]:
         """Return the customers whose counter may be at so many whole units or above."""

@@ -16,6 +16,7 @@ from meterbell.engine.decide import REQUEST_KEY_MS
 from meterbell.engine.state import State
 from meterbell.errors import OverloadedError, StoreUnavailableError
 from meterbell.ledger.committer import Committer
+from meterbell.ledger.hours import split_hours
 from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.pieces import encode_piece, piece_name
 from meterbell.ledger.transaction import Transaction
@@ -23,6 +24,10 @@ from meterbell.store.base import Checkpoint, Store
 
 POSITIONS = "positions"
 _DAY_MS = 86_400_000
+_HOURS_MS = 3_600_000
+HOURS_MAX = 250_000
+# A counter that got late events weighs as much as so many closed hours.
+_LATE_WEIGHT = 16
 
 logger = structlog.get_logger(__name__)
 
@@ -66,6 +71,7 @@ class Checkpointer:
         self._indexes = indexes
         self._saved = dict(saved)
         self._saved_at = -1
+        self._stored_hours_ms = clock.now_ms()
 
     async def run(self, committer: Committer, *, interval_seconds: int) -> None:
         """Save at intervals until cancelled."""
@@ -87,8 +93,15 @@ class Checkpointer:
         if sequence == self._saved_at and not again:
             return
         table = self._state.table
-        for block in np.flatnonzero(table.changed).tolist():
-            await committer.execute(partial(self._save_piece, block))
+        blocks = set(np.flatnonzero(table.changed).tolist())
+        storing = self._is_time_for_hours()
+        if storing:
+            blocks |= table.blocks_with_hours()
+            self._stored_hours_ms = self._clock.now_ms()
+        for block in sorted(blocks):
+            await committer.execute(partial(self._save_piece, block, storing))
+        if storing:
+            table.hours.compact()
         positions = Positions(sequence, dict(self._saved))
         await committer.execute(partial(self._save_positions, positions))
         self._saved_at = sequence
@@ -100,12 +113,28 @@ class Checkpointer:
             request_keys=self._store.first_sequence_since(now_ms - REQUEST_KEY_MS),
         )
 
-    def _save_piece(self, block: int, _transaction: Transaction) -> None:
+    def _is_time_for_hours(self) -> bool:
+        """Return whether closed hours go to the store now; else they stay in the pieces.
+
+        Seldom, so that rows of the store hold many; soon, so that memory holds few.
+        """
+        table = self._state.table
+        late = sum(map(len, table.late.values()))
+        return (
+            table.hours.count + _LATE_WEIGHT * late >= HOURS_MAX
+            or self._clock.now_ms() - self._stored_hours_ms >= _HOURS_MS
+        )
+
+    def _save_piece(self, block: int, storing: bool, transaction: Transaction) -> None:  # noqa: FBT001
+        state, sequence = self._state, self._state.sequence
+        if storing:
+            for hours in split_hours(state.table.leave_hours(block), sequence):
+                self._store.save_hours(hours)
+            transaction.after_commit(partial(state.table.hours.arrive, block, sequence))
         name = piece_name(block)
-        self._saved[name] = self._state.sequence
-        data = encode_piece(self._state, block)
-        self._store.save_checkpoint(Checkpoint(name, self._state.sequence, data))
-        self._state.table.changed[block] = False
+        self._saved[name] = sequence
+        self._store.save_checkpoint(Checkpoint(name, sequence, encode_piece(state, block)))
+        state.table.changed[block] = False
 
     def _save_positions(self, positions: Positions, _transaction: Transaction) -> None:
         data = msgspec.json.encode(positions)

@@ -10,11 +10,12 @@ import zstandard
 
 from meterbell.engine.counter import Counter, Detail
 from meterbell.engine.growing import Numbers
+from meterbell.engine.hours import ENTRY_WIDTH
 from meterbell.engine.state import State
 from meterbell.engine.table import Block
 from meterbell.ids import AlertId, CustomerId, MeterId
 
-FORMAT = 3
+FORMAT = 4
 """Changes with the layout of the table; pieces of another format are ignored and replayed.
 
 A log that was trimmed can't be replayed: a new format must come with a reader of the one before.
@@ -36,6 +37,7 @@ class Piece(msgspec.Struct, array_like=True):
         meter_places: For each counter, which of them it belongs to.
         customers: For each counter.
         rows: As the table holds them, 64-bit integers, lowest byte first.
+        hours: The same of hours that are over and that the store does not keep yet.
         rare: See `Rare`.
     """
 
@@ -44,6 +46,7 @@ class Piece(msgspec.Struct, array_like=True):
     meter_places: list[int]
     customers: list[CustomerId]
     rows: bytes
+    hours: bytes
     rare: bytes
 
 
@@ -67,6 +70,7 @@ def encode_piece(state: State, block: int) -> bytes:
         meter_places=[places[meter] for meter in meters],
         customers=[state.customer_ids[customer] for customer in found.customers.tolist()],
         rows=found.rows.astype("<i8", copy=False).tobytes(),
+        hours=found.hours.astype("<i8", copy=False).tobytes(),
         rare=_encode_rare(Rare(found.details, found.large)),
     )
     return _compress(_encode(piece))
@@ -85,13 +89,16 @@ def is_readable(data: bytes) -> bool:
         return False
 
 
-def load_piece(state: State, block: int, piece: Piece, names: dict[str, AlertId]) -> None:
+def load_piece(
+    state: State, block: int, piece: Piece, *, sequence: int, names: dict[str, AlertId]
+) -> None:
     """Put the counters of a piece into the table, whose blocks before it are loaded.
 
     Args:
         state: Knows the meters and the customers.
         block: Where they belong.
         piece: Decoded.
+        sequence: The piece holds the effect of everything up to here.
         names: Alert ids seen so far: a million counters share them.
     """
     numbers = [state.meter_numbers[meter] for meter in piece.meters]
@@ -106,10 +113,12 @@ def load_piece(state: State, block: int, piece: Piece, names: dict[str, AlertId]
         len(piece.customers),
     )
     rows: Numbers = np.frombuffer(piece.rows, dtype="<i8").reshape(len(customers), -1)
+    hours: Numbers = np.frombuffer(piece.hours, dtype="<i8").reshape(-1, ENTRY_WIDTH)
     rare = _decode_rare(piece.rare)
     for detail in rare.details.values():
         _share(detail, names)
-    state.table.load_block(block, Block(meters, customers, rows, rare.details, rare.large))
+    found = Block(meters, customers, rows, hours, rare.details, rare.large)
+    state.table.load_block(block, found, sequence=sequence)
 
 
 def _share(detail: Detail, names: dict[str, AlertId]) -> None:

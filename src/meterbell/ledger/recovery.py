@@ -29,6 +29,7 @@ from meterbell.engine.value import format_value
 from meterbell.engine.values import Values
 from meterbell.ids import AlertId, IdSource
 from meterbell.ledger.checkpoints import POSITIONS, Positions
+from meterbell.ledger.hours import PARTS_IN_BLOCK
 from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.pieces import block_of, decode_piece, is_readable, load_piece
 from meterbell.ledger.retention import Drop, load_retention, require_counters
@@ -99,6 +100,7 @@ def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) 
     recovered = Recovered(state, indexes, saved, replayed=0, mismatches=0)
     _load_objects(store, state)
     start = _load_counters(state, pieces)
+    _drop_hours(store, pieces)
     require_counters(retention.dropped, start)
     # Identifiers that are looked for stand behind what was dropped.
     start = min(start, max(indexes.sealed_until, retention.dropped.before - 1))
@@ -153,9 +155,21 @@ def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:
             start = min(start, 0 if piece is None else piece.sequence)
     names: dict[str, AlertId] = {}
     for name in sorted((name for name in pieces if name != POSITIONS), key=block_of):
-        load_piece(state, block_of(name), decode_piece(pieces[name].data), names)
-        state.restored_until = max(state.restored_until, pieces[name].sequence)
+        _, sequence, data = pieces[name]
+        load_piece(state, block_of(name), decode_piece(data), sequence=sequence, names=names)
     return start
+
+
+def _drop_hours(store: Store, pieces: dict[str, Checkpoint]) -> None:
+    """Forget hours that went to the store after the pieces that were loaded: they come again."""
+    kept = {
+        block_of(name) * PARTS_IN_BLOCK + part: piece.sequence
+        for name, piece in pieces.items()
+        if name != POSITIONS
+        for part in range(PARTS_IN_BLOCK)
+    }
+    with store.transaction():
+        store.drop_hours(kept)
 
 
 def _replay(store: Store, recovered: Recovered, planned: Drop | None) -> None:

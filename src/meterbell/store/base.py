@@ -1,6 +1,6 @@
 """What the ledger and the delivery need of a store. One implementation a database."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -14,6 +14,24 @@ class Checkpoint(NamedTuple):
 
     name: str
     sequence: int
+    data: bytes
+
+
+class StoredHours(NamedTuple):
+    """Hours that are over of some counters, as they were after `sequence`.
+
+    Attributes:
+        part: Which counters.
+        sequence: Place in commit order.
+        first_hour: UTC hour since 1970 of the oldest.
+        last_hour: UTC hour since 1970 of the newest.
+        data: The ledger's business.
+    """
+
+    part: int
+    sequence: int
+    first_hour: int
+    last_hour: int
     data: bytes
 
 
@@ -109,6 +127,26 @@ class Store(Protocol):
 
     def read_checkpoints(self) -> Iterator[Checkpoint]:
         """Yield all intact generations of all pieces, newest first by name; in any thread."""
+
+    def save_hours(self, hours: StoredHours) -> None:
+        """Keep hours of counters, for ever; the writer's, inside a transaction."""
+
+    def read_hours(self, part: int, *, until: int, first: int, last: int) -> Iterator[StoredHours]:
+        """Yield the hours of some counters, in commit order; from any thread.
+
+        Args:
+            part: Which counters.
+            until: Latest sequence.
+            first: UTC hour since 1970 from which on rows are wanted.
+            last: UTC hour since 1970 up to which rows are wanted.
+        """
+
+    def drop_hours(self, kept: Mapping[int, int]) -> None:
+        """Forget hours that the counters do not hold; the writer's, inside a transaction.
+
+        Args:
+            kept: By part, the latest sequence that stays; of other parts nothing stays.
+        """
 
     def begin_of_entry(self, sequence: int) -> int:
         """Return where the first entry at or after a sequence begins; past the end without one."""

@@ -6,7 +6,7 @@ indexed by identifier: what was counted is found in memory, which the log rebuil
 
 import hashlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +16,10 @@ from meterbell.engine.counter import Counted
 from meterbell.engine.model import EventRun, LogEntry, Meter, MeterEvent
 from meterbell.engine.rows import event_of, value_of
 from meterbell.errors import StoreFailedError, StoreUnavailableError
-from meterbell.store.base import Checkpoint
+from meterbell.store.base import Checkpoint, StoredHours
 from meterbell.store.log import LogReader, LogWriter
 from meterbell.store.objects import Objects
-from meterbell.store.sql import Connection
+from meterbell.store.sql import Connection, Row
 from meterbell.store.tables import meter as meter_table
 
 _CHECKPOINT_SECONDS = 0.2
@@ -29,6 +29,10 @@ _WAL_BYTES_MAX = 64 * 2**20
 _GENERATIONS_KEPT = 2
 _READ_CHECKPOINTS = (
     "SELECT name, sequence, checksum, data FROM checkpoint ORDER BY name, generation DESC"
+)
+_READ_HOURS = (
+    "SELECT part, sequence, first_hour, last_hour, data FROM hour_part"
+    " WHERE part = ? AND sequence <= ? AND last_hour >= ? AND first_hour <= ? ORDER BY sequence"
 )
 
 # After one of these nothing about the file is certain.
@@ -229,6 +233,27 @@ class SqliteStore:
             self._writer_connection.run("DELETE FROM checkpoint")
         for name in names or ():
             self._writer_connection.run("DELETE FROM checkpoint WHERE name = ?", (name,))
+
+    def save_hours(self, hours: StoredHours) -> None:
+        """Keep hours of counters, for ever."""
+        self._writer_connection.run("INSERT INTO hour_part VALUES (?, ?, ?, ?, ?)", hours)
+
+    def read_hours(self, part: int, *, until: int, first: int, last: int) -> Iterator[StoredHours]:
+        """Yield the hours of some counters, in commit order, over a connection of its own."""
+        connection = Connection(self._path, readonly=True)
+        try:
+            for row in connection.iterate(_READ_HOURS, (part, until, first, last)):
+                yield StoredHours(*row)
+        finally:
+            connection.close()
+
+    def drop_hours(self, kept: Mapping[int, int]) -> None:
+        """Forget hours that the counters do not hold."""
+        connection = self._writer_connection
+        end = max(kept, default=-1) + 1
+        connection.run("DELETE FROM hour_part WHERE part >= ?", (end,))
+        rows: list[Row] = [(part, kept.get(part, 0)) for part in range(end)]
+        connection.run_many("DELETE FROM hour_part WHERE part = ? AND sequence > ?", rows)
 
     def close(self) -> None:
         """Close everything."""

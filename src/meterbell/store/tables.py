@@ -55,6 +55,19 @@ checkpoint = Table(
 )
 """Pieces of the state, each as it was after `sequence`. The two newest generations are kept."""
 
+hour_part = Table(
+    "hour_part",
+    metadata,
+    Column("part", _Whole, primary_key=True, autoincrement=False),
+    Column("sequence", _Whole, primary_key=True, autoincrement=False),
+    Column("first_hour", _Whole, nullable=False),
+    Column("last_hour", _Whole, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""Hours that are over of some counters, as they were after `sequence`; never changed."""
+
 meta = Table(
     "meta",
     metadata,

@@ -65,7 +65,12 @@ def new_reference(world: World) -> Reference:
 
 
 def play_on_engine(
-    world: World, operations: Sequence[Operation], *, cut: int, streams: bool = False
+    world: World,
+    operations: Sequence[Operation],
+    *,
+    cut: int,
+    stores: int = 0,
+    streams: bool = False,
 ) -> tuple[EngineRun, list[int | None]]:
     """Return the engine after all operations, and the place each got or None for refused.
 
@@ -73,6 +78,7 @@ def play_on_engine(
         world: The meters.
         operations: Resolved.
         cut: Bit i says whether a group ends after operation i.
+        stores: Bit i says whether closed hours are put away with that group.
         streams: Whether usage goes through streams where it can: neighbours in one batch.
     """
     run = new_engine(world)
@@ -91,6 +97,8 @@ def play_on_engine(
             outcomes += _stream(run, batch)
             batch.clear()
             run.merge()
+            if stores >> index & 1:
+                run.store_hours()
     outcomes += _stream(run, batch)
     run.merge()
     return run, outcomes

@@ -6,10 +6,11 @@ from hypothesis import given, note
 from hypothesis import strategies as st
 
 from meterbell.engine.counter import Counted, Counter
+from meterbell.engine.hours import Hours, merge
 from meterbell.engine.model import Meter
 from meterbell.engine.state import State
-from meterbell.engine.summary import summarize
-from meterbell.ids import CustomerId
+from meterbell.engine.summary import counting_in_windows, summarize
+from meterbell.ids import CustomerId, MeterId
 from tests.builders import DAY, HOUR, EngineRun, all_counters
 from tests.hypothesis_profiles import load_profile, part_of_examples
 from tests.reference.model import Reference, RefMeter
@@ -42,15 +43,22 @@ Range = tuple[int, int, int | None]
     world=worlds,
     drawn=sequences,
     cut=cuts,
+    stores=cuts,
     streams=st.booleans(),
     asked=st.lists(ranges, min_size=2, max_size=4),
 )
 def test_engine_gives_what_the_rules_define(
-    world: World, drawn: list[Operation], cut: int, asked: list[Range], *, streams: bool
+    world: World,
+    drawn: list[Operation],
+    cut: int,
+    asked: list[Range],
+    *,
+    stores: int,
+    streams: bool,
 ) -> None:
     operations = _resolved(world, drawn)
 
-    run, outcomes = play_on_engine(world, operations, cut=cut, streams=streams)
+    run, outcomes = play_on_engine(world, operations, cut=cut, stores=stores, streams=streams)
 
     reference, expected = play_on_reference(world, operations)
     assert outcomes == expected
@@ -84,6 +92,8 @@ def test_a3_batching_never_changes_what_fires_or_counts(
     assert one.log == other.log
     assert fired(one) == fired(other)
     assert plain_state(one.state) == plain_state(other.state)
+    for meter, customer in all_counters(one.state):
+        assert one.hours(customer, meter) == other.hours(customer, meter)
 
 
 @part_of_examples(5)
@@ -91,19 +101,39 @@ def test_a3_batching_never_changes_what_fires_or_counts(
     world=worlds,
     drawn=sequences,
     cut=cuts,
+    stores=cuts,
     group_size=st.integers(1, 70),
     streams=st.booleans(),
+    asked=st.lists(ranges, min_size=2, max_size=4),
 )
 def test_a4_replaying_the_log_gives_an_equal_state_and_the_same_triggers(
-    world: World, drawn: list[Operation], cut: int, group_size: int, *, streams: bool
+    world: World,
+    drawn: list[Operation],
+    cut: int,
+    asked: list[Range],
+    *,
+    stores: int,
+    group_size: int,
+    streams: bool,
 ) -> None:
-    run, _ = play_on_engine(world, _resolved(world, drawn), cut=cut, streams=streams)
+    operations = _resolved(world, drawn)
+    run, _ = play_on_engine(world, operations, cut=cut, stores=stores, streams=streams)
 
     again = run.replayed(group_size=group_size)
 
     assert again.log == run.log
     assert fired(again) == fired(run)
     assert plain_state(again.state) == plain_state(run.state)
+    for meter, customer in all_counters(run.state):
+        one, other = run.hours(customer, meter), again.hours(customer, meter)
+        assert {hour: merge(parts) for hour, parts in one.items()} == {
+            hour: merge(parts) for hour, parts in other.items()
+        }
+        for start, end, window in map(_absolute, asked):
+            found = run.state.meters[MeterId(meter)]
+            assert _summary(
+                again, found, customer, start=start, end=end, window=window
+            ) == _summary(run, found, customer, start=start, end=end, window=window)
 
 
 def fired(run: EngineRun) -> list[Fired]:
@@ -135,9 +165,7 @@ def plain_counter(counter: Counter) -> dict[str, object]:
         "peak": detail.peak,
         "armed": counter.armed,
         "next_fire": counter.next_fire,
-        "changed": counter.changed,
         "newest": detail.newest,
-        "buckets": {hour: counter.bucket(hour) for hour in counter.hours()},
         "slots": detail.slots,
         "baselines": detail.baselines,
         "watch": detail.watch,
@@ -167,32 +195,33 @@ def _absolute(asked: Range) -> tuple[int, int, int | None]:
 def _summary(
     run: EngineRun, meter: Meter, customer: str, *, start: int, end: int, window: int | None
 ) -> list[tuple[int, int, int]]:
-    counter = run.state.counter(meter.id, CustomerId(customer))
-    if counter is None:
-        return []
+    counter = run.state.counter(meter.id, CustomerId(customer)) or Counter()
+    hours = run.hours(customer, meter.id)
     return [
         (summary.start, summary.end, summary.value)
         for summary in summarize(
             meter,
-            counter,
+            hours,
+            counting=counting_in_windows(meter, counter),
             start=start,
             end=end,
             window_seconds=window,
-            hour_events=_hour_events(run, counter),
+            hour_events=_hour_events(run, hours),
         )
     ]
 
 
-def _hour_events(run: EngineRun, counter: Counter) -> Callable[[int], Iterator[Counted]]:
-    """Return a walk along an hour's chain of events, as a store does it."""
+def _hour_events(run: EngineRun, hours: Hours) -> Callable[[int], Iterator[Counted]]:
+    """Return a walk along an hour's chains of events, as a store does it."""
 
     def surviving(hour: int) -> Iterator[Counted]:
-        sequence = counter.bucket(hour).head
-        while sequence:
-            event = run.lookup(sequence)
-            if sequence not in run.state.cancelled:
-                yield Counted(event.timestamp, event.sequence, event.value)
-            sequence = event.previous
+        for part in hours[hour]:
+            sequence = part.head
+            while sequence:
+                event = run.lookup(sequence)
+                if sequence not in run.state.cancelled:
+                    yield Counted(event.timestamp, event.sequence, event.value)
+                sequence = event.previous
 
     return surviving
 

@@ -81,12 +81,12 @@ def test_a4_what_a_checkpoint_covers_is_not_counted_again() -> None:
     run.use("8", identifier="a")
     run.create(make_alert(gte=1, baseline="lifetime"), evaluate=True)
     run.cancel("a")
-    kept = deepcopy(run.counter())
+    run.merge()
+    sequence, kept = run.state.sequence, deepcopy(run.state.table.block(0))
     run.use("2")
     run.merge()
     again = EngineRun()
-    again.state.put_counter(make_meter().id, CustomerId("cus_a"), kept)
-    again.state.restored_until = run.state.sequence
+    again.state.table.load_block(0, kept, sequence=sequence)
 
     for entry in run.log:
         again.replay(entry)

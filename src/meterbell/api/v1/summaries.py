@@ -2,21 +2,22 @@
 
 import asyncio
 from collections.abc import Iterator
-from copy import deepcopy
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from meterbell.api.call import Call, Operation, no_such_in_body
 from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.lists import LIMIT_DEFAULT, PAGING, envelope, require_one_cursor
 from meterbell.api.params import ID_LENGTH_MAX, Choice, Integer, Text
-from meterbell.engine.counter import Counted, Counter
+from meterbell.engine.counter import Counted
 from meterbell.engine.fold import HOUR_SECONDS
+from meterbell.engine.hours import Hours, add_parts
 from meterbell.engine.model import Meter
-from meterbell.engine.summary import Summary, summarize
+from meterbell.engine.state import State
+from meterbell.engine.summary import Summary, counting_in_windows, summarize
 from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId, MeterId
-from meterbell.ledger.transaction import Transaction
+from meterbell.ledger.hours import read_hours
 from meterbell.records import Customer
 from meterbell.wire.objects import render_summary
 
@@ -37,16 +38,24 @@ async def _list(call: Call) -> dict[str, Any]:
     _require_aligned(call, window_seconds or _MINUTE)
     require_one_cursor(call)
     start, end = params["start_time"], params["end_time"]
-    wanted = partial(summarize, meter, start=start, end=end, window_seconds=window_seconds)
     key = (meter.id, CustomerId(customer.id))
     if start % HOUR_SECONDS or end % HOUR_SECONDS:
         # What a command sees is durable once it is answered: the events can be read then.
-        counter = await services.committer.execute(partial(_snapshot, key))
-        find = partial(_surviving, call, meter, counter)
-        found = await asyncio.to_thread(wanted, counter, hour_events=find)
+        usage = await services.committer.execute(lambda changes: _usage(changes.state, *key))
     else:
-        counter = services.state.counter(*key) or Counter()
-        found = wanted(counter, hour_events=lambda _hour: ())
+        usage = _usage(services.state, *key)
+    if usage.stored_until:
+        await asyncio.to_thread(_read_stored, call, usage)
+    found = await asyncio.to_thread(
+        summarize,
+        meter,
+        usage.hours,
+        counting=usage.counting,
+        start=start,
+        end=end,
+        window_seconds=window_seconds,
+        hour_events=partial(_surviving, call, meter, usage.hours),
+    )
     if not found and window_seconds is None:
         found = [Summary(start, end, 0)]
     page, has_more = _page(call, found)
@@ -54,27 +63,56 @@ async def _list(call: Call) -> dict[str, Any]:
     return envelope(call, data, has_more=has_more)
 
 
-def _snapshot(key: tuple[MeterId, CustomerId], transaction: Transaction) -> Counter:
-    """Return a counter that nobody changes any more."""
-    return deepcopy(transaction.state.counter(*key) or Counter())
+class _Usage(NamedTuple):
+    """What a summary needs of a counter and that nobody changes any more.
+
+    Attributes:
+        hours: But for what the store keeps.
+        counting: See `summarize`.
+        slot: The counter's row.
+        stored_until: What the store keeps is to be added up to this sequence.
+    """
+
+    hours: Hours
+    counting: frozenset[int] | None
+    slot: int
+    stored_until: int
 
 
-def _surviving(call: Call, meter: Meter, counter: Counter, hour: int) -> Iterator[Counted]:
+def _usage(state: State, meter: MeterId, customer: CustomerId) -> _Usage:
+    slot, table = state.slot(meter, customer), state.table
+    if slot < 0:
+        return _Usage({}, None, slot, 0)
+    counting = counting_in_windows(state.meters[meter], table.load(slot))
+    return _Usage(table.hours_of(slot), counting, slot, table.stored_until(slot))
+
+
+def _read_stored(call: Call, usage: _Usage) -> None:
+    """Add the hours that the store keeps; in any thread."""
+    first = call.params["start_time"] // HOUR_SECONDS
+    last = call.params["end_time"] // HOUR_SECONDS
+    store, until = call.services.store, usage.stored_until
+    stored = read_hours(store, usage.slot, until=until, first=first, last=last)
+    add_parts(usage.hours, ((hour, part) for hour, parts in stored.items() for part in parts))
+
+
+def _surviving(call: Call, meter: Meter, hours: Hours, hour: int) -> Iterator[Counted]:
     """Yield an hour's surviving events, latest in commit order first; in any thread.
 
     Raises:
         InvalidParamError: Some of them are not kept any more.
     """
     state = call.services.state
-    expected = counter.bucket(hour).head
-    for event, previous in call.services.store.read_chain(meter, expected):
-        if event.sequence < state.log_begins:
-            break
-        expected = previous
-        if event.sequence not in state.cancelled:
-            yield event
-    if expected:
-        raise _dropped(call, hour)
+    for part in hours[hour]:
+        expected = part.head
+        for event, previous in call.services.store.read_chain(meter, expected):
+            if event.sequence < state.log_begins:
+                break
+            expected = previous
+            if event.sequence not in state.cancelled:
+                yield event
+        if expected:
+            raise _dropped(call, hour)
 
 
 def _dropped(call: Call, hour: int) -> InvalidParamError:

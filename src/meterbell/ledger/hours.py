@@ -1,0 +1,73 @@
+"""Hours that are over, as the store keeps them: written once, read for summaries.
+
+A row of the store holds what was put away together for a few counters whose rows in the table stand
+side by side, so the hours of one counter's month are some hundred rows that stand side by side too.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import zstandard
+
+from meterbell.engine import table
+from meterbell.engine.growing import Numbers
+from meterbell.engine.hours import ENTRY_WIDTH, HOUR, SLOT, Hours, add_parts, parts_of
+from meterbell.errors import StoreUnavailableError
+from meterbell.store.base import Store, StoredHours
+
+_PART_SLOTS = 128
+PARTS_IN_BLOCK = table.BLOCK // _PART_SLOTS
+"""So many parts of a block of the table are rows by themselves."""
+
+# With a checksum, so that damage is noticed.
+_compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
+_decompress = zstandard.ZstdDecompressor().decompress
+
+
+def split_hours(entries: Numbers, sequence: int) -> Iterator[StoredHours]:
+    """Yield entries as rows of the store.
+
+    Args:
+        entries: See `ClosedHours`.
+        sequence: They hold the effect of everything up to here.
+    """
+    entries = entries[np.lexsort((entries[:, HOUR], entries[:, SLOT]))]
+    parts = _part(entries[:, SLOT])
+    for part in np.unique(parts).tolist():
+        found = entries[parts == part]
+        # Column by column: numbers that resemble each other stand together.
+        data = _compress(np.ascontiguousarray(found.T, dtype="<i8").tobytes())
+        hours = found[:, HOUR]
+        yield StoredHours(part, sequence, int(hours.min()), int(hours.max()), data)
+
+
+def read_hours(store: Store, slot: int, *, until: int, first: int, last: int) -> Hours:
+    """Return what the store keeps of a counter's hours; in any thread.
+
+    Args:
+        store: Where they are.
+        slot: The counter's row.
+        until: Sequence up to which they are wanted; the state holds the rest.
+        first: UTC hour since 1970, inclusive.
+        last: UTC hour since 1970, inclusive.
+
+    Raises:
+        StoreUnavailableError: A row is damaged.
+    """
+    found: Hours = {}
+    part = int(_part(np.array([slot]))[0])
+    for stored in store.read_hours(part, until=until, first=first, last=last):
+        try:
+            columns = np.frombuffer(_decompress(stored.data), dtype="<i8").reshape(ENTRY_WIDTH, -1)
+        except (zstandard.ZstdError, ValueError) as error:
+            raise StoreUnavailableError(
+                f"The closed hours of counters in meterbell.db are damaged (hour_part {part}, "
+                f"{stored.sequence}). Restore the data folder from a backup, as a whole."
+            ) from error
+        add_parts(found, parts_of(columns.T[columns[SLOT] == slot]))
+    return found
+
+
+def _part(slots: Numbers) -> Numbers:
+    block, place = np.divmod(slots, table.BLOCK)
+    return block * PARTS_IN_BLOCK + place // _PART_SLOTS
