@@ -3,8 +3,10 @@
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random  # noqa: TID251 - seeded, so that a failure can be repeated
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -12,15 +14,17 @@ from urllib.parse import urlencode
 from typing_extensions import override
 
 TIMEOUT_SECONDS = 20
+_HOUR = 3600
 CUSTOMERS = tuple(f"cus_{number}" for number in range(12))
 
 
 class Usage(NamedTuple):
-    """One meter event as a client reports it."""
+    """One meter event as a client reports it, some late by hours."""
 
     identifier: str
     customer: str
     value: str
+    timestamp: int
 
 
 @dataclass
@@ -81,6 +85,7 @@ def _send_single(
             "identifier": usage.identifier,
             "payload[stripe_customer_id]": usage.customer,
             "payload[value]": usage.value,
+            "timestamp": usage.timestamp,
         }
     )
     headers = {
@@ -100,6 +105,7 @@ def _send_stream(
             "event_name": "api_requests",
             "identifier": usage.identifier,
             "payload": {"stripe_customer_id": usage.customer, "value": usage.value},
+            "timestamp": datetime.fromtimestamp(usage.timestamp, UTC).isoformat(),
         }
         for usage in usages
     ]
@@ -191,7 +197,9 @@ class Client(threading.Thread):
         self._number += 1
         customer = self._random.choice(CUSTOMERS)
         value = f"{self._random.randrange(3)}.{self._random.randrange(100):02}"
-        return Usage(f"{self.name}-{self._number}", customer, value)
+        late = self._random.choice((0, 0, 0, 1, 2)) * _HOUR
+        timestamp = int(time.time()) - late  # noqa: TID251 - the server's clock
+        return Usage(f"{self.name}-{self._number}", customer, value, timestamp)
 
 
 def mixed(usages: Sequence[Usage], promises: Promises, random: Random) -> list[Usage]:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from random import Random  # noqa: TID251 - seeded, so that a failure can be repeated
 
+import apsw
 import pytest
 import stripe
 
@@ -90,7 +91,11 @@ def kill_and_check(tmp_path: Path, *, cycles: int, seed: int, way: Way) -> None:
     random = Random(seed)
     promises = Promises()
     data = tmp_path / "data"
-    server = ServerProcess(data, environment={"METERBELL_CHECKPOINT_SECONDS": "1"})
+    server = ServerProcess(
+        data,
+        environment={"METERBELL_CHECKPOINT_SECONDS": "1"},
+        module="tests.support.storing_hours",
+    )
     with WebhookReceiver() as receiver, server:
         meter = create_objects(server.client, receiver.url)
         for cycle in range(cycles):
@@ -148,7 +153,13 @@ def wait_for_deliveries(
 
 
 def check_replay(database: Path) -> None:
-    """Replaying the whole log gives the state of the checkpoints, and no new trigger."""
+    """Replaying the whole log gives the state of the checkpoints, and no new trigger.
+
+    The hours that the store keeps count as a part of the state.
+    """
+    connection = apsw.Connection(str(database))
+    assert connection.execute("SELECT count(*) FROM hour_part").fetchall() > [(0,)]
+    connection.close()
     with_checkpoint, replayed, _ = recovered_state(database)
     delete_checkpoints(database)
     without, replayed_all, mismatches = recovered_state(database)
