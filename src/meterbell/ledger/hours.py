@@ -70,4 +70,5 @@ def read_hours(store: Store, slot: int, *, until: int, first: int, last: int) ->
 
 def _part(slots: Numbers) -> Numbers:
     block, place = np.divmod(slots, table.BLOCK)
-    return block * PARTS_IN_BLOCK + place // _PART_SLOTS
+    part: Numbers = block * PARTS_IN_BLOCK + place // _PART_SLOTS
+    return part
