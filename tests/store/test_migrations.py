@@ -5,13 +5,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
 from meterbell.records import WebhookEndpoint
-from meterbell.store import migrations
-from meterbell.store.migrations import is_current, migrate
+from meterbell.store.migrations import is_current, migrate, newest_version
+from meterbell.store.migrations.upgrade import alembic_config, upgrade
 from meterbell.store.sqlite import SqliteStore
 from meterbell.store.tables import metadata
 
@@ -83,6 +82,10 @@ def test_a_database_of_an_older_version_is_not_current(tmp_path: Path) -> None:
     assert not is_current(path)
 
 
+def test_the_newest_version_is_the_one_that_alembic_brings_a_database_to() -> None:
+    assert newest_version() == ScriptDirectory.from_config(alembic_config()).get_current_head()
+
+
 def test_an_empty_file_is_migrated(tmp_path: Path) -> None:
     path = tmp_path / "meterbell.db"
     path.touch()
@@ -103,7 +106,7 @@ def test_a_folder_with_a_percent_sign_is_fine(tmp_path: Path) -> None:
 
 def test_webhook_endpoints_of_the_first_schema_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "meterbell.db"
-    migrate_to(path, "0001")
+    upgrade(path, "0001")
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(
             "INSERT INTO webhook_endpoint (id, livemode, created, url, enabled_events, metadata,"
@@ -118,14 +121,3 @@ def test_webhook_endpoints_of_the_first_schema_are_kept(tmp_path: Path) -> None:
     store.close()
     assert (endpoint.id, endpoint.enabled_events, endpoint.secret) == ("we_1", ["*"], "whsec_1")
     assert not endpoint.is_destination
-
-
-def migrate_to(path: Path, revision: str) -> None:
-    """Make a database as an older version made it."""
-    engine = create_engine(f"sqlite:///{path}", poolclass=pool.NullPool)
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-    engine.dispose()

@@ -96,11 +96,10 @@ def test_customer_ids_say_which_are_deleted(store: Store) -> None:
                 )
             )
 
-    assert list(store.reader.customer_ids()) == [
-        (False, "cus_a", False),
-        (True, "cus_a", False),
-        (True, "cus_b", True),
-    ]
+    assert store.reader.customer_ids(livemode=False, deleted=False) == ["cus_a"]
+    assert store.reader.customer_ids(livemode=True, deleted=False) == ["cus_a"]
+    assert store.reader.customer_ids(livemode=True, deleted=True) == ["cus_b"]
+    assert store.reader.customer_ids(livemode=False, deleted=True) == []
 
 
 def test_facts_about_the_installation_can_be_set_again(store: Store) -> None:

@@ -13,7 +13,6 @@ from meterbell.engine.plain import NOT_ADDED, Usage, add_plain
 from meterbell.engine.rows import value_of
 from meterbell.engine.state import State, is_plain
 from meterbell.engine.values import Values
-from meterbell.ids import CustomerId
 
 
 def replay_runs(group: Group, runs: Sequence[EventRun], values: Values) -> None:
@@ -34,7 +33,7 @@ def replay_runs(group: Group, runs: Sequence[EventRun], values: Values) -> None:
     count = len(ids)
     meters = look_up(state.meter_numbers, ids)
     modes = np.array([state.meters[meter].livemode for meter in state.meter_ids])[meters]
-    customers = _numbers_of(state, names, modes.tolist())
+    customers = state.numbers_of(names, modes)
     wholes, parts = values.read(texts)
     counting = np.array(state.counting_meters)[meters]
     wholes[counting], parts[counting] = 1, 0
@@ -69,17 +68,6 @@ def replay_runs(group: Group, runs: Sequence[EventRun], values: Values) -> None:
         group.entries.append(run)
         state.sequence += len(run)
     group.is_changing = False
-
-
-def _numbers_of(state: State, names: list[CustomerId], modes: list[bool]) -> Numbers:
-    """Return what the table calls the customers."""
-    if all(modes) or not any(modes):
-        found = look_up(state.customers[modes[0]], names)
-    else:
-        found = np.full(len(names), -1)
-    for place in np.flatnonzero(found < 0).tolist():
-        found[place] = state.number_of(names[place], livemode=modes[place])
-    return found
 
 
 def _restored_at(state: State, meters: Numbers, customers: Numbers) -> Numbers:

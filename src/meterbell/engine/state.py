@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meterbell.engine.alerts import MeterAlerts, ScopeAlerts
 from meterbell.engine.counter import Counter
+from meterbell.engine.growing import Numbers, look_up
 from meterbell.engine.model import Alert, Meter, MeterEvent
 from meterbell.engine.table import ARMED, CounterTable
 from meterbell.ids import AlertId, CustomerId, MeterId
@@ -231,6 +233,21 @@ class State:
             self.add_customer(customer, livemode=livemode)
             number = self.customers[livemode][customer]
         return number
+
+    def numbers_of(self, names: Sequence[CustomerId], modes: NDArray[np.bool_]) -> Numbers:
+        """Return what the table calls customers, each of whom may be seen for the first time.
+
+        Args:
+            names: At least one.
+            modes: Of each, whether it is a customer in live mode.
+        """
+        if modes.all() or not modes.any():
+            found = look_up(self.customers[bool(modes[0])], names)
+        else:
+            found = np.full(len(names), -1)
+        for place in np.flatnonzero(found < 0).tolist():
+            found[place] = self.number_of(names[place], livemode=bool(modes[place]))
+        return found
 
     def drop_before(self, sequence: int) -> None:
         """Find no meter event before a sequence any more; what it added to counters stays."""

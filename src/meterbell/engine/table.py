@@ -70,7 +70,8 @@ class CounterTable:
         self._who = Growing(2)
         self._plain: list[bool] = []
         self._large: dict[int, Counter] = {}
-        self._restored = np.zeros(0, dtype=np.int64)
+        self._restored: Numbers = np.zeros(0, dtype=np.int64)
+        self._restored_count = 0
         self.restored_until = 0
         self.hours = ClosedHours()
         self.late: defaultdict[int, set[int]] = defaultdict(set)
@@ -278,8 +279,8 @@ class CounterTable:
     def restored_at(self, slots: Numbers) -> Numbers:
         """Return for each row up to which sequence a checkpoint held everything; 0 for none."""
         found = np.zeros(len(slots), dtype=np.int64)
-        inside = (slots >= 0) & (slots < len(self._restored))
-        found[inside] = self._restored[slots[inside]]
+        inside = (slots >= 0) & (slots < self._restored_count)
+        found[inside] = self._restored[slots[inside] // BLOCK]
         return found
 
     def fire_next(self, slot: int) -> None:
@@ -328,10 +329,10 @@ class CounterTable:
         self.hours.add(hours)
         self.hours.arrive(number, sequence)
         self.changed[number] = False
-        restored = np.zeros(self.count, dtype=np.int64)
-        restored[: len(self._restored)] = self._restored
-        restored[first:] = sequence
-        self._restored = restored
+        before = np.zeros(number + 1 - len(self._restored), dtype=np.int64)
+        self._restored = np.append(self._restored, before)
+        self._restored[number] = sequence
+        self._restored_count = self.count
         self.restored_until = max(self.restored_until, sequence)
 
     def customers_from(self, meter: int, total: int) -> list[int]:

@@ -101,23 +101,16 @@ def load_piece(
         sequence: The piece holds the effect of everything up to here.
         names: Alert ids seen so far: a million counters share them.
     """
-    numbers = [state.meter_numbers[meter] for meter in piece.meters]
-    modes = [state.meters[meter].livemode for meter in piece.meters]
-    meters = np.array([numbers[place] for place in piece.meter_places], dtype=np.int64)
-    customers = np.fromiter(
-        (
-            state.number_of(customer, livemode=modes[place])
-            for customer, place in zip(piece.customers, piece.meter_places, strict=True)
-        ),
-        np.int64,
-        len(piece.customers),
-    )
+    numbers = np.array([state.meter_numbers[meter] for meter in piece.meters], dtype=np.int64)
+    modes = np.array([state.meters[meter].livemode for meter in piece.meters], dtype=np.bool_)
+    places = np.array(piece.meter_places, dtype=np.int64)
+    customers = state.numbers_of(piece.customers, modes[places]) if len(places) else places
     rows: Numbers = np.frombuffer(piece.rows, dtype="<i8").reshape(len(customers), -1)
     hours: Numbers = np.frombuffer(piece.hours, dtype="<i8").reshape(-1, ENTRY_WIDTH)
     rare = _decode_rare(piece.rare)
     for detail in rare.details.values():
         _share(detail, names)
-    found = Block(meters, customers, rows, hours, rare.details, rare.large)
+    found = Block(numbers[places], customers, rows, hours, rare.details, rare.large)
     state.table.load_block(block, found, sequence=sequence)
 
 

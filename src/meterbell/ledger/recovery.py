@@ -133,11 +133,11 @@ def _is_usable(piece: Checkpoint) -> bool:
 def _load_objects(store: Store, state: State) -> None:
     for meter in store.reader.find(Meter):
         state.put_meter(meter)
-    for livemode, customer, deleted in store.reader.customer_ids():
-        if deleted:
+    for livemode in (False, True):
+        known = store.reader.customer_ids(livemode=livemode, deleted=False)
+        state.add_customers(known, livemode=livemode)
+        for customer in store.reader.customer_ids(livemode=livemode, deleted=True):
             state.remove_customer(customer, livemode=livemode)
-        else:
-            state.add_customer(customer, livemode=livemode)
 
 
 def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:

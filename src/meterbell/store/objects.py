@@ -1,6 +1,6 @@
 """Plain reads and writes of control objects: get, find, page, insert, update."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple, TypeVar, get_type_hints
 
@@ -174,12 +174,12 @@ class Objects:
         self._connection.execute(delete(table_of(record)).where(*where))
         return self._connection.changes
 
-    def customer_ids(self) -> Iterator[tuple[bool, CustomerId, bool]]:
-        """Yield mode, id, and whether it is deleted, of every customer."""
-        for livemode, customer, deleted in self._connection.iterate(
-            "SELECT livemode, id, deleted FROM customer"
-        ):
-            yield bool(livemode), CustomerId(customer), bool(deleted)
+    def customer_ids(self, *, livemode: bool, deleted: bool) -> list[CustomerId]:
+        """Return the ids of all customers of a mode that are deleted, or of all that are not."""
+        rows = self._connection.iterate(
+            "SELECT id FROM customer WHERE livemode = ? AND deleted = ?", (livemode, deleted)
+        )
+        return [customer for (customer,) in rows]
 
     def next_due_ms(self, endpoint: str, *, after_ms: int) -> int | None:
         """Return when an endpoint's next attempt after an instant is due."""
