@@ -15,6 +15,7 @@ from meterbell.cli.connection import (
 )
 from meterbell.cli.listing import LimitOption, StartingAfterOption, object_path, page, show_list
 from meterbell.cli.output import examples, print_raw_json, print_table, show_time
+from meterbell.engine.model import EventTimeWindow, Formula
 
 app = typer.Typer(
     help="What is counted: list, get, create, switch off and on.", no_args_is_help=True
@@ -73,15 +74,13 @@ def create(
     display_name: Annotated[
         str | None, typer.Option(help="Name for people. Default: the event name.")
     ] = None,
-    formula: Annotated[
-        Literal["sum", "count", "last"], typer.Option(help="How usage adds up.")
-    ] = "sum",
+    formula: Annotated[Formula, typer.Option(help="How usage adds up.")] = "sum",
     customer_key: Annotated[
         str, typer.Option(help="Payload key that holds the customer.")
     ] = "stripe_customer_id",
     value_key: Annotated[str, typer.Option(help="Payload key that holds the value.")] = "value",
     event_time_window: Annotated[
-        Literal["day", "hour"] | None,
+        EventTimeWindow | None,
         typer.Option(help="Count only the last event received in each UTC day or hour."),
     ] = None,
     api_key: ApiKeyOption = None,
