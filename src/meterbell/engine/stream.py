@@ -11,7 +11,7 @@ from meterbell.engine.values import Values
 from meterbell.errors import DuplicateIdentifierError, RequestError, UsageRefusedError
 
 # Column by column so many or more are counted sooner than one by one.
-_TOGETHER_MIN = 4
+_TOGETHER_MIN = 16
 
 
 class StreamBatch(NamedTuple):
