@@ -12,13 +12,14 @@ from bench.context import CONNECTIONS, Context, best_kind, events_in, median
 from bench.load.orders import QUANTILES, Kind
 from bench.load.triggers import Crossed, ProbeOrders
 from bench.outcome import Chart, Outcome, Series, Table
-from bench.servers import Meterbell
+from bench.servers import WITHOUT_LEDGER, Meterbell
 from bench.services import free_port
 from bench.targets import Result, finish, start
 from bench.world import World
 
 _STREAM_EVENTS = 20_000
 _SINGLE_REQUESTS = 3_000
+_SINGLES = f"v1, {_SINGLE_REQUESTS:,} requests/s"
 _SHARE = 0.5
 _PROBES_A_SECOND = 50
 _CLOSED_SECONDS = 5
@@ -28,10 +29,15 @@ _FIELDS = ("p50", "p99", "p999", "worst")
 def open_loop(context: Context) -> Outcome:
     """Measure acknowledgements at fixed rates, each request sent when it is due."""
     outcome = Outcome(name="open-loop", figures={}, tables=[])
+    world = World(customers=context.options.customers)
     for _ in range(context.options.rounds):
-        with context.meterbell(World(customers=context.options.customers)) as server:
+        with context.meterbell(world) as server:
             results, found = _open_round(context, server)
             outcome.verified.append(server.stop_and_verify(results))
+        with context.meterbell(world, name="without ledger", module=WITHOUT_LEDGER) as server:
+            seconds = context.options.baseline_seconds
+            result = context.load(server, kind="v1", rate=_SINGLE_REQUESTS, seconds=seconds)
+            found[f"{_SINGLES}, without ledger (a)"] = _figures(result)
         outcome.rounds.append(found)
     rows, series = [], []
     for name in outcome.rounds[0]:
@@ -66,9 +72,7 @@ def _open_round(
     context: Context, server: Meterbell
 ) -> tuple[list[Result], dict[str, dict[str, Any]]]:
     """Measure at the fixed rates, then at half of what goes through."""
-    plans: list[tuple[str, Kind, float]] = [
-        (f"v1, {_SINGLE_REQUESTS:,} requests/s", "v1", _SINGLE_REQUESTS)
-    ]
+    plans: list[tuple[str, Kind, float]] = [(_SINGLES, "v1", _SINGLE_REQUESTS)]
     kinds: list[Kind] = ["v1"]
     if best_kind(server) == "v2":
         rate = _STREAM_EVENTS / events_in("v2")
@@ -83,8 +87,12 @@ def _open_round(
     for name, kind, rate in plans:
         result = context.load(server, kind=kind, rate=rate)
         results.append(result)
-        found[name] = {"rate": result.measured.event_rate, **to_builtins(result.measured)}
+        found[name] = _figures(result)
     return results, found
+
+
+def _figures(result: Result) -> dict[str, Any]:
+    return {"rate": result.measured.event_rate, **to_builtins(result.measured)}
 
 
 def triggers(context: Context) -> Outcome:
