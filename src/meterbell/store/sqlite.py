@@ -13,7 +13,7 @@ from pathlib import Path
 import apsw
 
 from meterbell.engine.counter import Counted
-from meterbell.engine.model import EventRun, LogEntry, Meter, MeterEvent
+from meterbell.engine.model import LogEntry, Meter, MeterEvent
 from meterbell.engine.rows import event_of, value_of
 from meterbell.errors import StoreFailedError, StoreUnavailableError
 from meterbell.store.base import Checkpoint, StoredHours
@@ -94,9 +94,6 @@ class SqliteStore:
         except apsw.Error as error:
             self._rollback()
             raise StoreFailedError(f"The database can't be written: {error}") from error
-        for entry in entries:
-            if isinstance(entry, EventRun):
-                self._log.remember(entry)
 
     def commit(self) -> None:
         """Bring the open transaction to stable storage."""
