@@ -7,8 +7,7 @@ single event. So there is one set of rules; tests hold the two ways together.
 """
 
 from collections.abc import Sequence
-from itertools import chain
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
@@ -77,9 +76,10 @@ class Columns(NamedTuple):
         """Return several one after the other."""
         if len(parts) == 1:
             return parts[0]
-        columns: list[Any] = [
-            list(chain.from_iterable(column)) for column in zip(*parts, strict=True)
-        ]
+        columns: tuple[list[Any], ...] = tuple([] for _ in cls._fields)
+        for part in cast("Sequence[tuple[Sequence[Any], ...]]", parts):
+            for column, items in zip(columns, part, strict=True):
+                column.extend(items)
         return cls(*columns)
 
     def request(self, place: int, *, livemode: bool) -> UsageRequest:
