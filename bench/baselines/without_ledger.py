@@ -3,6 +3,8 @@
 `python -m bench.baselines.without_ledger serve …` takes what `meterbell serve` takes.
 """
 
+import asyncio
+
 from meterbell.cli.main import main
 from meterbell.engine.decide import Recorded
 from meterbell.engine.model import MeterEvent, UsageRequest
@@ -13,8 +15,9 @@ _NOW = 1_767_225_600
 _UNIT = 10**12
 
 
-async def _record(_self: Committer, request: UsageRequest) -> Recorded:
+def _begin(_self: Committer, request: UsageRequest) -> "asyncio.Future[Recorded]":
     """Answer as if the event had been counted."""
+    answer: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
     event = MeterEvent(
         sequence=1,
         livemode=request.livemode,
@@ -29,7 +32,8 @@ async def _record(_self: Committer, request: UsageRequest) -> Recorded:
         request_key=b"",
         request_digest=b"",
     )
-    return Recorded(event, replayed=False)
+    answer.set_result(Recorded(event, replayed=False))
+    return answer
 
 
 async def _record_stream(_self: Committer, *_args: object, **_more: object) -> None:
@@ -37,7 +41,7 @@ async def _record_stream(_self: Committer, *_args: object, **_more: object) -> N
 
 
 if __name__ == "__main__":
-    replaced = {"record": _record, "record_stream": _record_stream}
+    replaced = {"begin": _begin, "record_stream": _record_stream}
     for name, instead in replaced.items():
         if hasattr(Committer, name):
             setattr(Committer, name, instead)

@@ -12,7 +12,7 @@ import structlog
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from meterbell.api.routes import create_api
+from meterbell.api.routes import Api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.listeners import EventFeed
@@ -34,6 +34,8 @@ from meterbell.store.sqlite import SqliteStore
 from meterbell.traces import Traces, opened
 
 KEYS_FOLDER = "keys"
+REPORT = "report_usage"
+"""Name of `Api.report` in the lifespan's state, if usage may take that way."""
 
 logger = structlog.get_logger(__name__)
 
@@ -75,7 +77,7 @@ class Application:
             await self._api(scope, receive, send)
 
     @asynccontextmanager
-    async def _run(self, _app: object) -> AsyncIterator[None]:
+    async def _run(self, _app: object) -> AsyncIterator[dict[str, Any]]:
         try:
             with opened(self._clock, is_wanted=self._settings.traces) as traces:
                 async with running(
@@ -85,9 +87,10 @@ class Application:
                     on_failure=self._fail,
                     traces=traces,
                 ) as services:
-                    api = create_api(services)
+                    api = Api(services)
                     self._api = api if traces is None else traces.around(api)
-                    yield
+                    # What the HTTP server may call directly; spans need the usual way.
+                    yield {} if traces is not None else {REPORT: api.report}
         except SettingsError as error:
             self._refused = error
             raise

@@ -1,5 +1,6 @@
 """Requests and answers as ASGI messages: read a body within bounds, send an answer."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from starlette.types import Message, Receive, Scope, Send
@@ -8,7 +9,7 @@ from meterbell.errors import BodyTooLargeError, UnsupportedMediaTypeError
 from meterbell.wire.form import BODY_BYTES_MAX
 
 _FORM = b"application/x-www-form-urlencoded"
-_JSON = (b"content-type", b"application/json; charset=utf-8")
+JSON = (b"content-type", b"application/json; charset=utf-8")
 
 Headers = dict[bytes, bytes]
 
@@ -20,6 +21,10 @@ class Answer(NamedTuple):
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
     content_type: bytes = b""
+
+
+Respond = Callable[[Answer, tuple[tuple[bytes, bytes], ...]], None]
+"""Takes an answer, and headers besides its own."""
 
 
 class ClientGoneError(Exception):
@@ -86,7 +91,7 @@ async def send_answer(
     send: Send, answer: Answer, extra: tuple[tuple[bytes, bytes], ...] = ()
 ) -> None:
     """Send an answer with its headers."""
-    kind = (b"content-type", answer.content_type) if answer.content_type else _JSON
+    kind = (b"content-type", answer.content_type) if answer.content_type else JSON
     length = (b"content-length", str(len(answer.body)).encode())
     headers = [kind, length, *answer.headers, *extra]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

@@ -6,20 +6,20 @@ One ASGI application. Whatever goes wrong on the way becomes a JSON error with a
 import asyncio
 from functools import partial
 from http import HTTPStatus
-from typing import Any
 
 import structlog
 from starlette.routing import compile_path
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from meterbell.api import idempotency, listen
-from meterbell.api.auth import Authenticator, Principal
+from meterbell.api.auth import Authenticator
 from meterbell.api.call import Call, Operation, read_expand
 from meterbell.api.errors import answer_to
 from meterbell.api.http import (
     Answer,
     ClientGoneError,
     Headers,
+    Respond,
     headers_of,
     read_body,
     require_form,
@@ -37,6 +37,7 @@ from meterbell.api.v1 import (
     webhook_endpoints,
 )
 from meterbell.api.v2.router import PREFIX, ROUTES, V2Api
+from meterbell.engine.decide import Recorded
 from meterbell.errors import (
     MeterbellError,
     MethodNotAllowedError,
@@ -68,17 +69,15 @@ LISTEN = Operation(
     answer=listen.events_after,
 )
 _METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+_DEFAULT_VERSION = DEFAULT_API_VERSION.encode()
 _REPLAYED = (b"idempotent-replayed", b"true")
 
 logger = structlog.get_logger(__name__)
 
 
-def create_api(services: Services) -> ASGIApp:
-    """Return the HTTP API over running services."""
-    return _Api(services)
+class Api:
+    """The HTTP API over running services: an ASGI application, and a quicker way for usage."""
 
-
-class _Api:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._authenticator = Authenticator(
@@ -96,11 +95,76 @@ class _Api:
         }
         self._pages = reference_pages([*OPERATIONS, LISTEN], ROUTES)
 
+    def report(self, headers: Headers, body: bytes, respond: Respond) -> None:
+        """Count one meter event (`POST /v1/billing/meter_events`) without a task of its own.
+
+        Args:
+            headers: By lower-case name.
+            body: All of it.
+            respond: Takes the answer, now or once the event is durable.
+        """
+        request_id = self._new_request_id()
+        try:
+            recording, event_name = self._begin_recording(headers, body)
+        except Exception as error:  # noqa: BLE001 - told and logged there
+            self._respond_to(error, respond, request_id, headers)
+            return
+
+        def end(recorded: "asyncio.Future[Recorded]") -> None:
+            try:
+                answer = _recorded_answer(recorded.result(), event_name)
+            except Exception as error:  # noqa: BLE001 - told and logged there
+                self._respond_to(error, respond, request_id, headers)
+            else:
+                respond(answer, _common_headers(request_id, headers))
+
+        recording.add_done_callback(end)
+
+    def _respond_to(
+        self, error: Exception, respond: Respond, request_id: str, headers: Headers
+    ) -> None:
+        if not isinstance(error, MeterbellError):
+            logger.error("request failed unexpectedly", request=request_id, exc_info=error)
+        respond(_error_answer(error), _common_headers(request_id, headers))
+
+    def _begin_recording(
+        self, headers: Headers, body: bytes
+    ) -> tuple["asyncio.Future[Recorded]", str]:
+        """Hand one meter event to the ledger; return what becomes of it, and its event name.
+
+        Raises:
+            RequestError: It is not acceptable.
+            OverloadedError: The commit queue is full.
+            StoreUnavailableError: Nothing is acknowledged any more.
+        """
+        operation = meter_events.CREATE
+        self._services.committer.require_room()
+        principal = self._authenticator.authenticate(headers.get(b"authorization"))
+        principal.require(operation.method, is_ingest=operation.is_ingest)
+        require_form(headers, body)
+        form = parse_form(body)
+        params = meter_events.usual_params(form)
+        if params is None:
+            params = read_params(operation.declared, form)
+        key = idempotency.read_key(headers.get(b"idempotency-key"))
+        read_expand(operation, params.pop("expand", []))
+        request = meter_events.usage_request(
+            params,
+            livemode=principal.livemode,
+            request_key=idempotency.digest_key(key) if key else b"",
+            request_digest=idempotency.digest_params(form) if key else b"",
+        )
+        return self._services.committer.begin(request), request.event_name
+
+    def _new_request_id(self) -> str:
+        return f"req_{self._services.ids.token(14)}"
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
-        request_id = f"req_{self._services.ids.token(14)}"
+        request_id = self._new_request_id()
         headers = headers_of(scope)
         try:
             answers = self._v2.answer if scope["path"].startswith(PREFIX) else self._answer
@@ -112,14 +176,7 @@ class _Api:
         except Exception as error:
             logger.exception("request failed unexpectedly", request=request_id)
             answer = _error_answer(error)
-        extra = [
-            (b"request-id", request_id.encode()),
-            (b"stripe-version", headers.get(b"stripe-version", DEFAULT_API_VERSION.encode())),
-        ]
-        key = headers.get(b"idempotency-key")
-        if key:
-            extra.append((b"idempotency-key", key))
-        await send_answer(send, answer, tuple(extra))
+        await send_answer(send, answer, _common_headers(request_id, headers))
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
@@ -129,6 +186,11 @@ class _Api:
         if page is not None:
             return page
         operation, ids = self._find(method, path)
+        if operation is meter_events.CREATE:
+            body = await read_body(receive, headers)
+            raw = b"&".join(part for part in (scope["query_string"], body) if part)
+            recording, event_name = self._begin_recording(headers, raw)
+            return _recorded_answer(await recording, event_name)
         if operation.is_ingest:
             self._services.committer.require_room()
         principal = self._authenticator.authenticate(headers.get(b"authorization"))
@@ -139,13 +201,8 @@ class _Api:
             require_form(headers, body)
             raw = b"&".join(part for part in (raw, body) if part)
         form = parse_form(raw)
-        params = meter_events.usual_params(form) if operation is meter_events.CREATE else None
-        if params is None:
-            params = read_params(operation.declared, form)
+        params = read_params(operation.declared, form)
         key = idempotency.read_key(headers.get(b"idempotency-key")) if method == "POST" else None
-        if operation is meter_events.CREATE:
-            read_expand(operation, params.pop("expand", []))
-            return await self._record(params, principal, form, key)
         call = Call(
             services=self._services,
             livemode=principal.livemode,
@@ -182,21 +239,6 @@ class _Api:
             f"Unrecognized request URL ({shown}). The routes that there are stand at /docs.",
             code="url_not_found",
         )
-
-    async def _record(
-        self, params: dict[str, Any], principal: Principal, form: Form, key: str | None
-    ) -> Answer:
-        """Count one meter event; its Idempotency-Key stands in the log beside it."""
-        request = meter_events.usage_request(
-            params,
-            livemode=principal.livemode,
-            request_key=idempotency.digest_key(key) if key else b"",
-            request_digest=idempotency.digest_params(form) if key else b"",
-        )
-        recorded = await self._services.committer.record(request)
-        body = render_meter_event(recorded.event, event_name=params["event_name"])
-        headers = (_REPLAYED,) if recorded.replayed else ()
-        return Answer(HTTPStatus.OK, encode_json(body), headers)
 
     async def _write(self, call: Call, operation: Operation, form: Form, key: str | None) -> Answer:
         """Run a change in commit order, once for each Idempotency-Key."""
@@ -258,6 +300,19 @@ class _Api:
             return Answer(HTTPStatus.OK, encode_json({"status": "ok"}))
         body = encode_json({"status": "not ready", "reason": trouble})
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, body)
+
+
+def _recorded_answer(recorded: Recorded, event_name: str) -> Answer:
+    body = encode_json(render_meter_event(recorded.event, event_name=event_name))
+    return Answer(HTTPStatus.OK, body, (_REPLAYED,) if recorded.replayed else ())
+
+
+def _common_headers(request_id: str, headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers that every answer has."""
+    version = headers.get(b"stripe-version", _DEFAULT_VERSION)
+    common = ((b"request-id", request_id.encode()), (b"stripe-version", version))
+    key = headers.get(b"idempotency-key")
+    return (*common, (b"idempotency-key", key)) if key else common
 
 
 def _error_answer(error: Exception) -> Answer:

@@ -20,7 +20,7 @@ from meterbell.api.routes import LISTEN
 from meterbell.app import Application, locked
 from meterbell.cli.database import create_key, open_objects
 from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE, write_private
-from meterbell.cli.http_limits import LimitedHttp
+from meterbell.cli.front import Front
 from meterbell.cli.output import print_text
 from meterbell.clock import SystemClock
 from meterbell.errors import SettingsError
@@ -80,7 +80,7 @@ def run(settings: Settings) -> int:
         uvicorn.Config(
             waiting,
             loop="uvloop",
-            http=LimitedHttp,
+            http=Front,
             ws="none",
             lifespan="on",
             log_config=None,

@@ -134,7 +134,16 @@ class Committer:
             OverloadedError: The queue is full.
             StoreUnavailableError: It is not acknowledged; the same request may be sent again.
         """
-        return cast("Recorded", await self._submit(request, 1))
+        return await self.begin(request)
+
+    def begin(self, request: UsageRequest) -> "asyncio.Future[Recorded]":
+        """Begin to count one meter event; the future ends as `record` does.
+
+        Raises:
+            OverloadedError: The queue is full.
+            StoreUnavailableError: Nothing is acknowledged any more.
+        """
+        return self._submit(request, 1)
 
     async def record_stream(self, batch: StreamBatch) -> None:
         """Count the meter events of a stream request; return once they are durable.
@@ -198,13 +207,13 @@ class Committer:
         """How many meter events and changes wait for their commit to begin."""
         return self._waiting_events
 
-    async def _submit(self, request: Request, events: int) -> Any:  # noqa: ANN401
+    def _submit(self, request: Request, events: int) -> asyncio.Future[Any]:
         self.require_room()
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._queue.append(_Waiting(request, events, answer))
         self._waiting_events += events
         self._wake.set()
-        return await answer
+        return answer
 
     async def _drain(self) -> None:
         """Commit what is waiting, one group after the other.

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Message
 
-from meterbell.api.routes import create_api
+from meterbell.api.routes import Api as HttpApi
 from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
 from meterbell.delivery.listeners import EventFeed
@@ -292,7 +292,7 @@ async def running_api(
     )
     task = asyncio.create_task(committer.run())
     try:
-        api = Api(create_api(services), services, clock, failures=failures)
+        api = Api(HttpApi(services), services, clock, failures=failures)
         await api.add_key(LIVE_KEY, livemode=True)
         yield api
     finally:
@@ -300,3 +300,23 @@ async def running_api(
         await asyncio.gather(task, return_exceptions=True)
         recovered.indexes.close()
         store.close()
+
+
+class Failing:
+    """A committer that fails in a certain way."""
+
+    failed, waiting = False, 0
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def require_room(self) -> None:
+        """Take everything in, to fail later."""
+
+    def begin(self, _request: object) -> object:
+        raise self._error
+
+    async def execute(self, _command: object) -> object:
+        raise self._error
+
+    record = execute

@@ -10,7 +10,8 @@ from starlette.types import Message, Scope
 
 from meterbell import errors
 from meterbell.api.errors import ANSWERS, answer_to
-from meterbell.api.routes import LISTEN, OPERATIONS, create_api
+from meterbell.api.routes import LISTEN, OPERATIONS
+from meterbell.api.routes import Api as HttpApi
 from meterbell.errors import (
     MeterbellError,
     OverloadedError,
@@ -21,7 +22,7 @@ from meterbell.errors import (
 from meterbell.settings import Settings
 from meterbell.wire.form import BODY_BYTES_MAX
 from meterbell.wire.versions import DEFAULT_API_VERSION
-from tests.unit.api.running import FORM, TEST_KEY, Api, running_api, usage
+from tests.unit.api.running import FORM, TEST_KEY, Api, Failing, running_api, usage
 
 
 def leaves(error: type[MeterbellError] = MeterbellError) -> list[type[MeterbellError]]:
@@ -101,28 +102,9 @@ def test_an_unexpected_error_tells_nothing_of_itself() -> None:
     assert "secret" not in body["error"]["message"]
 
 
-class Failing:
-    """A committer that fails in a certain way."""
-
-    failed = False
-    waiting = 0
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def require_room(self) -> None:
-        """Take everything in, to fail later."""
-
-    async def record(self, _request: object) -> object:
-        raise self._error
-
-    async def execute(self, _command: object) -> object:
-        raise self._error
-
-
 def with_failing_committer(api: Api, error: Exception) -> Api:
     services: Any = _Replaced(api.services, committer=Failing(error))
-    return Api(create_api(services), services, api.clock)
+    return Api(HttpApi(services), services, api.clock)
 
 
 class _Replaced:
@@ -393,7 +375,7 @@ async def test_a_server_in_trouble_is_not_ready(api: Api) -> None:
         committer = Failing(StoreFailedError("Broken."))
         setattr(committer, name, value)
         services: Any = _Replaced(api.services, committer=committer)
-        troubled = Api(create_api(services), services, api.clock)
+        troubled = Api(HttpApi(services), services, api.clock)
 
         assert (await troubled.get("/healthz", key="")).status == 200
         reply = await troubled.get("/readyz", key="")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from meterbell.api.idempotency import Recent
-from meterbell.api.routes import create_api
+from meterbell.api.routes import Api as HttpApi
 from meterbell.api.v2.bodies import decode_body
 from meterbell.api.v2.stream import ROUTES, StreamBody, body_bytes_max
 from meterbell.errors import InvalidParamError
@@ -159,7 +159,7 @@ async def test_c2_events_without_identifier_count_once_for_a_key_and_a_body(mete
     assert (await stream(metered, bearer, events, headers=KEY)).status == 200
 
     # As after a start, no request is remembered: identifiers do it alone.
-    fresh = Api(create_api(metered.services), metered.services, metered.clock)
+    fresh = Api(HttpApi(metered.services), metered.services, metered.clock)
     again = await stream(fresh, bearer, events, headers=KEY)
     assert (again.status, "idempotent-replayed" in again.headers) == (200, False)
     assert await total(metered) == 4
