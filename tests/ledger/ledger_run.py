@@ -60,7 +60,7 @@ class LedgerRun:
 
         def command(transaction: Transaction) -> None:
             transaction.objects.insert(meter)
-            transaction.after_commit(lambda: self.recovered.state.put_meter(meter))
+            transaction.on_success(lambda: self.recovered.state.put_meter(meter))
 
         await self.committer.execute(command)
 
@@ -78,7 +78,7 @@ class LedgerRun:
                     details={},
                 )
             )
-            transaction.after_commit(
+            transaction.on_success(
                 lambda: self.recovered.state.add_customer(CustomerId(customer), livemode=False)
             )
 

@@ -266,7 +266,7 @@ async def test_usage_does_not_bring_a_deleted_customer_back(tmp_path: Path) -> N
 
     def delete(transaction: Transaction) -> None:
         transaction.objects.update(Customer, customer_table.c.id == "cus_a", deleted=True)
-        transaction.after_commit(
+        transaction.on_success(
             lambda: transaction.state.remove_customer(CustomerId("cus_a"), livemode=False)
         )
 

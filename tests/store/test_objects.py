@@ -2,6 +2,7 @@
 
 import pytest
 
+from meterbell.errors import StoreFailedError
 from meterbell.records import Customer, Delivery, Event
 from meterbell.store import tables
 from meterbell.store.base import Store
@@ -82,7 +83,7 @@ def test_update_and_delete_say_how_many_they_changed(five: Store) -> None:
     assert changed.data == {"object": {}}
 
 
-def test_customer_ids_say_which_are_deleted(store: Store) -> None:
+def test_customers_come_in_the_order_in_which_they_were_stored(store: Store) -> None:
     with store.transaction():
         for livemode, name, deleted in ((False, "a", False), (True, "a", False), (True, "b", True)):
             store.writer.insert(
@@ -96,10 +97,30 @@ def test_customer_ids_say_which_are_deleted(store: Store) -> None:
                 )
             )
 
-    assert store.reader.customer_ids(livemode=False, deleted=False) == ["cus_a"]
-    assert store.reader.customer_ids(livemode=True, deleted=False) == ["cus_a"]
-    assert store.reader.customer_ids(livemode=True, deleted=True) == ["cus_b"]
-    assert store.reader.customer_ids(livemode=False, deleted=True) == []
+    ids, live, gone = store.read_customers()
+    assert ids == ["cus_a", "cus_a", "cus_b"]
+    assert live.tolist() == [False, True, True]
+    assert gone.tolist() == [False, False, True]
+
+
+def test_there_may_be_no_customers(store: Store) -> None:
+    ids, live, deleted = store.read_customers()
+
+    assert (ids, live.tolist(), deleted.tolist()) == ([], [], [])
+
+
+def test_customers_that_were_removed_by_hand_are_missed(store: Store) -> None:
+    with store.transaction():
+        for name in "ab":
+            store.writer.insert(
+                Customer(
+                    id=name, livemode=False, created=NOW, deleted=False, email=None, details={}
+                )
+            )
+        store.writer.delete(Customer, tables.customer.c.id == "a")
+
+    with pytest.raises(StoreFailedError, match="holds 1 customers, but numbered up to 2"):
+        store.read_customers()
 
 
 def test_facts_about_the_installation_can_be_set_again(store: Store) -> None:

@@ -63,7 +63,7 @@ class Group:
         entries: What to append to the log, in commit order.
         triggers: What fired, in commit order.
         refusals: Meter events of streams that are not counted.
-        new_customers: Customers that usage created, with their mode.
+        new_customers: Customers that usage created and that are not stored yet, with their mode.
         is_changing: Whether an operation has begun to change the state and has not ended: if it
             failed now, only the log would know what is true.
     """

@@ -1,7 +1,7 @@
 """What usage is decided against: meters, alerts, counters, identifiers. A cache of the log."""
 
 from collections import Counter as Counts
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
@@ -102,7 +102,8 @@ class State:
         log_begins: Meter events before this sequence are dropped: nothing finds them any more.
         cancelled: Sequences of cancelled meter events that are not dropped.
         customers: By mode, what the table calls each known customer; deleted ones are not in it.
-        customer_ids: Customers by number, of both modes and deleted ones too.
+        customer_ids: Customers by number, of both modes and deleted ones too; in the order in which
+            they were made, which never changes.
         deleted_customers: Ids that are not used again, with their mode, and their numbers.
     """
 
@@ -202,19 +203,36 @@ class State:
         """Return the scopes that a customer's usage of a meter is held against."""
         return self.alerts_of(meter).watching(customer)
 
-    def add_customer(self, customer: CustomerId, *, livemode: bool) -> None:
-        """Make a customer known."""
+    def add_customer(self, customer: CustomerId, *, livemode: bool) -> int:
+        """Make a customer known; return its number."""
         known = self.customers[livemode]
-        if customer not in known:
-            known[customer] = len(self.customer_ids)
+        number = known.setdefault(customer, len(self.customer_ids))
+        if number == len(self.customer_ids):
             self.customer_ids.append(customer)
+        return number
 
-    def add_customers(self, customers: Collection[CustomerId], *, livemode: bool) -> None:
-        """Make many customers known, none of whom is."""
-        first = len(self.customer_ids)
-        self.customer_ids.extend(customers)
-        numbers = range(first, len(self.customer_ids))
-        self.customers[livemode].update(zip(customers, numbers, strict=True))
+    def load_customers(
+        self, names: list[CustomerId], live: NDArray[np.bool_], deleted: NDArray[np.bool_]
+    ) -> None:
+        """Make all customers known; none was so far.
+
+        Args:
+            names: In the order in which they were made.
+            live: Of each, whether it is one in live mode.
+            deleted: Of each, whether it was deleted.
+        """
+        assert not self.customer_ids, "customers are loaded first"
+        self.customer_ids = names
+        for livemode in (False, True):
+            if (live == livemode).all():
+                numbers: Iterable[int] = range(len(names))
+                chosen: Iterable[CustomerId] = names
+            else:
+                numbers = np.flatnonzero(live == livemode).tolist()
+                chosen = map(names.__getitem__, numbers)
+            self.customers[livemode] = dict(zip(chosen, numbers, strict=True))
+        for number in np.flatnonzero(deleted).tolist():
+            self.remove_customer(names[number], livemode=bool(live[number]))
 
     def remove_customer(self, customer: CustomerId, *, livemode: bool) -> None:
         """Refuse usage of a deleted customer from now on; its counters stay."""
@@ -229,10 +247,7 @@ class State:
     def number_of(self, customer: CustomerId, *, livemode: bool) -> int:
         """Return what the table calls a customer, who may be seen for the first time."""
         number = self.find_customer(customer, livemode=livemode)
-        if number is None:
-            self.add_customer(customer, livemode=livemode)
-            number = self.customers[livemode][customer]
-        return number
+        return self.add_customer(customer, livemode=livemode) if number is None else number
 
     def numbers_of(self, names: Sequence[CustomerId], modes: NDArray[np.bool_]) -> Numbers:
         """Return what the table calls customers, each of whom may be seen for the first time.

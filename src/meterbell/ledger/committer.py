@@ -32,7 +32,7 @@ from meterbell.errors import (
     StoreUnavailableError,
 )
 from meterbell.ids import IdSource
-from meterbell.ledger.consequences import store_consequences
+from meterbell.ledger.consequences import store_consequences, store_new_customers
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, Event
 from meterbell.store.base import Store
@@ -313,6 +313,8 @@ class Committer:
                 outcomes += self._safely(group, requests, self._count_single)
             else:
                 outcomes += [self._outcome(request, group, transaction) for request in requests]
+            if group.new_customers:
+                store_new_customers(group, transaction)
         store_consequences(group, transaction)
         return group, transaction, outcomes
 
@@ -320,16 +322,20 @@ class Committer:
         """Return a command's result, or the exception to raise for it."""
         try:
             with self._store.savepoint():
-                return command(transaction)
+                result = command(transaction)
         except StoreUnavailableError:
             raise
         except MeterbellError as error:
+            transaction.fail()
             return error
         except Exception as error:
             if group.is_changing:
                 raise  # only the log knows what is true now
+            transaction.fail()
             logger.exception("a request failed unexpectedly")
             return error
+        transaction.succeed()
+        return result
 
     def _safely(
         self,

@@ -9,14 +9,12 @@ from meterbell.engine.value import format_value
 from meterbell.ledger.reports import note_refusals
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer, TriggerRecord
-from meterbell.wire.objects import render_alert_triggered, render_customer
+from meterbell.wire.objects import render_alert_triggered
 
 
-def store_consequences(group: Group, transaction: Transaction) -> None:
-    """Write what follows from a group's entries."""
+def store_new_customers(group: Group, transaction: Transaction) -> None:
+    """Write the customers that usage created, before another operation stores one."""
     for livemode, customer in group.new_customers:
-        if transaction.objects.get(Customer, customer, livemode=livemode) is not None:
-            continue  # made by a command of the same group
         record = Customer(
             id=customer,
             livemode=livemode,
@@ -25,8 +23,13 @@ def store_consequences(group: Group, transaction: Transaction) -> None:
             email=None,
             details={},
         )
-        transaction.objects.insert(record)
-        transaction.emit("customer.created", render_customer(record), livemode=livemode)
+        transaction.store_customer(record)
+    transaction.succeed()
+    group.new_customers.clear()
+
+
+def store_consequences(group: Group, transaction: Transaction) -> None:
+    """Write what follows from a group's entries."""
     if group.refusals:
         note_refusals(transaction, group.refusals)
     for trigger in group.triggers:

@@ -13,9 +13,9 @@ from meterbell.engine.growing import Numbers
 from meterbell.engine.hours import ENTRY_WIDTH
 from meterbell.engine.state import State
 from meterbell.engine.table import Block
-from meterbell.ids import AlertId, CustomerId, MeterId
+from meterbell.ids import AlertId, MeterId
 
-FORMAT = 4
+FORMAT = 5
 """Changes with the layout of the table; pieces of another format are ignored and replayed.
 
 A log that was trimmed can't be replayed: a new format must come with a reader of the one before.
@@ -34,17 +34,16 @@ class Piece(msgspec.Struct, array_like=True):
 
     Attributes:
         meters: Those that occur.
-        meter_places: For each counter, which of them it belongs to.
-        customers: For each counter.
-        rows: As the table holds them, 64-bit integers, lowest byte first.
+        who: For each counter, which of them it belongs to, and the customer's number. Here and
+            below: 64-bit integers, lowest byte first.
+        rows: As the table holds them.
         hours: The same of hours that are over and that the store does not keep yet.
         rare: See `Rare`.
     """
 
     version: int
     meters: list[MeterId]
-    meter_places: list[int]
-    customers: list[CustomerId]
+    who: bytes
     rows: bytes
     hours: bytes
     rare: bytes
@@ -61,14 +60,11 @@ _decompress = zstandard.ZstdDecompressor().decompress
 def encode_piece(state: State, block: int) -> bytes:
     """Return a block of the counter table as bytes."""
     found = state.table.block(block)
-    meters = found.meters.tolist()
-    names = sorted(set(meters))
-    places = {meter: place for place, meter in enumerate(names)}
+    meters, places = np.unique(found.meters, return_inverse=True)
     piece = Piece(
         version=FORMAT,
-        meters=[state.meter_ids[meter] for meter in names],
-        meter_places=[places[meter] for meter in meters],
-        customers=[state.customer_ids[customer] for customer in found.customers.tolist()],
+        meters=[state.meter_ids[meter] for meter in meters.tolist()],
+        who=np.column_stack((places, found.customers)).astype("<i8", copy=False).tobytes(),
         rows=found.rows.astype("<i8", copy=False).tobytes(),
         hours=found.hours.astype("<i8", copy=False).tobytes(),
         rare=_encode_rare(Rare(found.details, found.large)),
@@ -76,17 +72,13 @@ def encode_piece(state: State, block: int) -> bytes:
     return _compress(_encode(piece))
 
 
-def decode_piece(data: bytes) -> Piece:
-    """Return what `encode_piece` wrote."""
-    return _decode(_decompress(data))
-
-
-def is_readable(data: bytes) -> bool:
-    """Return whether a piece is of this version's format."""
+def read_piece(data: bytes) -> Piece | None:
+    """Return what `encode_piece` wrote; None if it is of another version's format."""
     try:
-        return decode_piece(data).version == FORMAT
+        piece = _decode(_decompress(data))
     except (msgspec.DecodeError, zstandard.ZstdError):
-        return False
+        return None
+    return piece if piece.version == FORMAT else None
 
 
 def load_piece(
@@ -102,15 +94,13 @@ def load_piece(
         names: Alert ids seen so far: a million counters share them.
     """
     numbers = np.array([state.meter_numbers[meter] for meter in piece.meters], dtype=np.int64)
-    modes = np.array([state.meters[meter].livemode for meter in piece.meters], dtype=np.bool_)
-    places = np.array(piece.meter_places, dtype=np.int64)
-    customers = state.numbers_of(piece.customers, modes[places]) if len(places) else places
-    rows: Numbers = np.frombuffer(piece.rows, dtype="<i8").reshape(len(customers), -1)
+    who: Numbers = np.frombuffer(piece.who, dtype="<i8").reshape(-1, 2)
+    rows: Numbers = np.frombuffer(piece.rows, dtype="<i8").reshape(len(who), -1)
     hours: Numbers = np.frombuffer(piece.hours, dtype="<i8").reshape(-1, ENTRY_WIDTH)
     rare = _decode_rare(piece.rare)
     for detail in rare.details.values():
         _share(detail, names)
-    found = Block(numbers[places], customers, rows, hours, rare.details, rare.large)
+    found = Block(numbers[who[:, 0]], who[:, 1], rows, hours, rare.details, rare.large)
     state.table.load_block(block, found, sequence=sequence)
 
 

@@ -6,8 +6,9 @@ none is written.
 
 import gc
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 import structlog
@@ -31,7 +32,7 @@ from meterbell.ids import AlertId, IdSource
 from meterbell.ledger.checkpoints import POSITIONS, Positions
 from meterbell.ledger.hours import PARTS_IN_BLOCK
 from meterbell.ledger.index import KeyIndexes
-from meterbell.ledger.pieces import block_of, decode_piece, is_readable, load_piece
+from meterbell.ledger.pieces import Piece, block_of, load_piece, read_piece
 from meterbell.ledger.retention import Drop, load_retention, require_counters
 from meterbell.records import TriggerRecord
 from meterbell.store import tables
@@ -43,6 +44,13 @@ _PROGRESS_EVERY = 2_000_000
 _DAY_MS = 86_400_000
 
 logger = structlog.get_logger(__name__)
+
+
+class _Saved(NamedTuple):
+    """A piece, and the sequence at which it was saved."""
+
+    sequence: int
+    content: Piece
 
 
 class Recovered(msgspec.Struct):
@@ -95,12 +103,15 @@ def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) 
         limits=limits,
     )
     retention = load_retention(store.reader)
-    pieces = store.load_checkpoints(_is_usable)
-    saved = {name: piece.sequence for name, piece in pieces.items() if name != POSITIONS}
+    for meter in store.reader.find(Meter):
+        state.put_meter(meter)
+    with ThreadPoolExecutor(1) as thread:
+        # The database is busy with it without holding Python's lock.
+        customers = thread.submit(store.read_customers)
+        start, saved = _load_counters(store, state)
+        state.load_customers(*customers.result())
     recovered = Recovered(state, indexes, saved, replayed=0, mismatches=0)
-    _load_objects(store, state)
-    start = _load_counters(state, pieces)
-    _drop_hours(store, pieces)
+    _drop_hours(store, saved)
     require_counters(retention.dropped, start)
     # Identifiers that are looked for stand behind what was dropped.
     start = min(start, max(indexes.sealed_until, retention.dropped.before - 1))
@@ -126,27 +137,25 @@ def _secret(store: Store, ids: IdSource) -> str:
     return found
 
 
-def _is_usable(piece: Checkpoint) -> bool:
-    return piece.name == POSITIONS or is_readable(piece.data)
+def _read(checkpoint: Checkpoint) -> Positions | _Saved | None:
+    if checkpoint.name == POSITIONS:
+        return msgspec.json.decode(checkpoint.data, type=Positions)
+    piece = read_piece(checkpoint.data)
+    return None if piece is None else _Saved(checkpoint.sequence, piece)
 
 
-def _load_objects(store: Store, state: State) -> None:
-    for meter in store.reader.find(Meter):
-        state.put_meter(meter)
-    for livemode in (False, True):
-        known = store.reader.customer_ids(livemode=livemode, deleted=False)
-        state.add_customers(known, livemode=livemode)
-        for customer in store.reader.customer_ids(livemode=livemode, deleted=True):
-            state.remove_customer(customer, livemode=livemode)
+def _load_counters(store: Store, state: State) -> tuple[int, dict[str, int]]:
+    """Load the counters.
 
-
-def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:
-    """Load the counters; return the sequence up to which all of them hold everything."""
-    if POSITIONS not in pieces:
-        for name in [name for name in pieces if name != POSITIONS]:
-            del pieces[name]
-        return 0
-    positions = msgspec.json.decode(pieces[POSITIONS].data, type=Positions)
+    Returns:
+        The sequence up to which all of them hold everything, and by name the one at which each
+        piece was saved.
+    """
+    found = store.load_checkpoints(_read)
+    positions = found.pop(POSITIONS, None)
+    if not isinstance(positions, Positions):
+        return 0, {}
+    pieces = {name: content for name, content in found.items() if isinstance(content, _Saved)}
     start = positions.sequence
     for name, sequence in positions.pieces.items():
         piece = pieces.get(name)
@@ -154,18 +163,17 @@ def _load_counters(state: State, pieces: dict[str, Checkpoint]) -> int:
         if piece is None or piece.sequence < sequence:
             start = min(start, 0 if piece is None else piece.sequence)
     names: dict[str, AlertId] = {}
-    for name in sorted((name for name in pieces if name != POSITIONS), key=block_of):
-        _, sequence, data = pieces[name]
-        load_piece(state, block_of(name), decode_piece(data), sequence=sequence, names=names)
-    return start
+    for name in sorted(pieces, key=block_of):
+        sequence, content = pieces[name]
+        load_piece(state, block_of(name), content, sequence=sequence, names=names)
+    return start, {name: piece.sequence for name, piece in pieces.items()}
 
 
-def _drop_hours(store: Store, pieces: dict[str, Checkpoint]) -> None:
+def _drop_hours(store: Store, saved: dict[str, int]) -> None:
     """Forget hours that went to the store after the pieces that were loaded: they come again."""
     kept = {
-        block_of(name) * PARTS_IN_BLOCK + part: piece.sequence
-        for name, piece in pieces.items()
-        if name != POSITIONS
+        block_of(name) * PARTS_IN_BLOCK + part: sequence
+        for name, sequence in saved.items()
         for part in range(PARTS_IN_BLOCK)
     }
     with store.transaction():

@@ -19,7 +19,7 @@ from meterbell.engine.state import State
 from meterbell.errors import OverloadedError, SettingsError, StoreUnavailableError
 from meterbell.ledger.checkpoints import POSITIONS, Checkpointer, Positions
 from meterbell.ledger.committer import Committer
-from meterbell.ledger.pieces import is_readable
+from meterbell.ledger.pieces import read_piece
 from meterbell.ledger.transaction import Transaction
 from meterbell.store.base import Store
 from meterbell.store.objects import Objects
@@ -101,7 +101,7 @@ def verified_until(store: Store) -> int:
     for piece in store.read_checkpoints():
         if piece.name == POSITIONS:
             positions.append(msgspec.json.decode(piece.data, type=Positions))
-        elif piece.name not in pieces and is_readable(piece.data):
+        elif piece.name not in pieces and read_piece(piece.data) is not None:
             pieces[piece.name] = piece.sequence
     if len(positions) < 2:  # noqa: PLR2004 - the newest and the one before it
         return 0

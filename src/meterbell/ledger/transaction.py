@@ -8,10 +8,11 @@ import msgspec
 
 from meterbell.engine.decide import Group
 from meterbell.engine.state import State
-from meterbell.ids import IdSource, new_id
-from meterbell.records import Delivery, Event, ThinEvent, WebhookEndpoint
+from meterbell.ids import CustomerId, IdSource, new_id
+from meterbell.records import Customer, Delivery, Event, ThinEvent, WebhookEndpoint
 from meterbell.store.base import Store
 from meterbell.store.objects import Objects
+from meterbell.wire.objects import render_customer
 from meterbell.wire.versions import DEFAULT_API_VERSION
 
 
@@ -31,8 +32,7 @@ class Transaction:
 
     Attributes:
         objects: Reads and writes control objects; sees earlier writes of the same group.
-        state: What usage is decided against, as of the last commit. Don't change it: use `group`
-            and `after_commit`.
+        state: What usage is decided against. Don't change it: use `group` and `on_success`.
         group: Cancels usage and changes alerts, in commit order with the meter events around it.
         now_ms: The present, for the whole group.
         ids: Where new ids come from.
@@ -49,12 +49,43 @@ class Transaction:
         self.events: list[Event] = []
         self.deliveries: list[Delivery] = []
         self.callbacks: list[Callable[[], None]] = []
+        self._changes: list[Callable[[], object]] = []
         self._endpoints: dict[bool, list[WebhookEndpoint]] = {}
 
     @property
     def now(self) -> int:
         """The present in Unix seconds."""
         return self.now_ms // 1000
+
+    def on_success(self, change: Callable[[], object]) -> None:
+        """Change the state with `change` if the command succeeds; what comes after it sees that."""
+        self._changes.append(change)
+
+    def succeed(self) -> None:
+        """Take what the command changes into the state; an error in it leaves that in doubt."""
+        for change in self._changes:
+            change()
+        self._changes.clear()
+
+    def fail(self) -> None:
+        """Forget what the command was to change."""
+        self._changes.clear()
+
+    def store_customer(self, customer: Customer, cause: Cause = NO_CAUSE) -> dict[str, Any]:
+        """Store a new customer, tell the world, and return it rendered.
+
+        Customers are numbered in the order in which they are stored: checkpoints hold numbers.
+        """
+        number = self.objects.insert(customer) - 1
+
+        def know() -> None:
+            known = self.state.add_customer(CustomerId(customer.id), livemode=customer.livemode)
+            assert known == number, "customers are stored in the order in which they are known"
+
+        self.on_success(know)
+        rendered = render_customer(customer)
+        self.emit("customer.created", rendered, livemode=customer.livemode, cause=cause)
+        return rendered
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` on the event loop once this transaction is on stable storage."""

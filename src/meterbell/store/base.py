@@ -2,11 +2,17 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from meterbell.engine.counter import Counted
 from meterbell.engine.model import LogEntry, Meter, MeterEvent
+from meterbell.ids import CustomerId
 from meterbell.store.objects import Objects
+
+T = TypeVar("T")
 
 
 class Checkpoint(NamedTuple):
@@ -33,6 +39,14 @@ class StoredHours(NamedTuple):
     first_hour: int
     last_hour: int
     data: bytes
+
+
+class Customers(NamedTuple):
+    """All customers in the order of their numbers, and of each whether it is live and deleted."""
+
+    ids: list[CustomerId]
+    live: NDArray[np.bool_]
+    deleted: NDArray[np.bool_]
 
 
 class Store(Protocol):
@@ -113,11 +127,18 @@ class Store(Protocol):
     def last_sequence(self) -> int:
         """Return the place in commit order of the log's last entry; 0 for an empty log."""
 
+    def read_customers(self) -> Customers:
+        """Return all customers, as fast as a start needs them; any thread's.
+
+        Raises:
+            StoreFailedError: Some are missing.
+        """
+
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a piece of the state and the one before it; the writer's, inside a transaction."""
 
-    def load_checkpoints(self, usable: Callable[[Checkpoint], bool]) -> dict[str, Checkpoint]:
-        """Return by name the newest piece that is intact and that `usable` accepts."""
+    def load_checkpoints(self, read: Callable[[Checkpoint], T | None]) -> dict[str, T]:
+        """Return by name what `read` makes of the newest intact piece; None: of the one before."""
 
     def delete_checkpoints(self, names: Collection[str] | None = None) -> None:
         """Forget pieces by name, or all, so that the next start replays the whole log.

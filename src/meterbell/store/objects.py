@@ -20,7 +20,6 @@ from sqlalchemy.dialects import sqlite
 
 from meterbell import records
 from meterbell.engine.model import Alert, Meter
-from meterbell.ids import CustomerId
 from meterbell.store import tables
 from meterbell.store.sql import Connection, compile_statement
 
@@ -173,13 +172,6 @@ class Objects:
         """Remove the objects that meet all conditions; return how many those are."""
         self._connection.execute(delete(table_of(record)).where(*where))
         return self._connection.changes
-
-    def customer_ids(self, *, livemode: bool, deleted: bool) -> list[CustomerId]:
-        """Return the ids of all customers of a mode that are deleted, or of all that are not."""
-        rows = self._connection.iterate(
-            "SELECT id FROM customer WHERE livemode = ? AND deleted = ?", (livemode, deleted)
-        )
-        return [customer for (customer,) in rows]
 
     def next_due_ms(self, endpoint: str, *, after_ms: int) -> int | None:
         """Return when an endpoint's next attempt after an instant is due."""

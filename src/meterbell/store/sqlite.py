@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from meterbell.engine.counter import Counted
 from meterbell.engine.model import LogEntry, Meter, MeterEvent
 from meterbell.engine.rows import event_of, value_of
 from meterbell.errors import StoreFailedError, StoreUnavailableError
-from meterbell.store.base import Checkpoint, StoredHours
+from meterbell.ids import CustomerId
+from meterbell.store.base import Checkpoint, Customers, StoredHours, T
 from meterbell.store.log import LogReader, LogWriter
 from meterbell.store.objects import Objects
 from meterbell.store.sql import Connection, Row
@@ -29,6 +33,14 @@ _WAL_BYTES_MAX = 64 * 2**20
 _GENERATIONS_KEPT = 2
 _READ_CHECKPOINTS = (
     "SELECT name, sequence, checksum, data FROM checkpoint ORDER BY name, generation DESC"
+)
+# A million rows take longer one by one than as one text; without an index they come in the order of
+# their numbers.
+_READ_CUSTOMERS = (
+    "SELECT json_group_array(id),"
+    " json_group_array(number) FILTER (WHERE livemode),"
+    " json_group_array(number) FILTER (WHERE deleted),"
+    " coalesce(max(number), 0) FROM customer NOT INDEXED"
 )
 _READ_HOURS = (
     "SELECT part, sequence, first_hour, last_hour, data FROM hour_part"
@@ -187,6 +199,21 @@ class SqliteStore:
         pages, unused, page_bytes = facts
         return int((pages - unused) * page_bytes)
 
+    def read_customers(self) -> Customers:
+        """Return all customers, over a connection of its own."""
+        connection = Connection(self._path, readonly=True)
+        try:
+            ((ids, live, deleted, last),) = connection.run(_READ_CUSTOMERS)
+        finally:
+            connection.close()
+        names = msgspec.json.decode(ids, type=list[CustomerId])
+        if len(names) != last:
+            raise StoreFailedError(
+                f"meterbell.db holds {len(names)} customers, but numbered up to {last}: rows were "
+                "removed by hand. Restore the data folder from a backup."
+            )
+        return Customers(names, _flags(last, live), _flags(last, deleted))
+
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a piece of the state and the one before it."""
         connection = self._writer_connection
@@ -203,15 +230,15 @@ class SqliteStore:
             (name, generation - _GENERATIONS_KEPT),
         )
 
-    def load_checkpoints(self, usable: Callable[[Checkpoint], bool]) -> dict[str, Checkpoint]:
-        """Return by name the newest piece that is intact and that `usable` accepts."""
-        found: dict[str, Checkpoint] = {}
+    def load_checkpoints(self, read: Callable[[Checkpoint], T | None]) -> dict[str, T]:
+        """Return by name what `read` makes of the newest intact piece; None: of the one before."""
+        found: dict[str, T] = {}
         rows = self._reader_connection.iterate(_READ_CHECKPOINTS)
         for name, sequence, checksum, data in rows:
             if name not in found and checksum == _checksum(name, sequence, data):
-                checkpoint = Checkpoint(name, sequence, data)
-                if usable(checkpoint):
-                    found[name] = checkpoint
+                content = read(Checkpoint(name, sequence, data))
+                if content is not None:
+                    found[name] = content
         return found
 
     def read_checkpoints(self) -> Iterator[Checkpoint]:
@@ -247,9 +274,10 @@ class SqliteStore:
     def drop_hours(self, kept: Mapping[int, int]) -> None:
         """Forget hours that the counters do not hold."""
         connection = self._writer_connection
-        end = max(kept, default=-1) + 1
-        connection.run("DELETE FROM hour_part WHERE part >= ?", (end,))
-        rows: list[Row] = [(part, kept.get(part, 0)) for part in range(end)]
+        newest = connection.run("SELECT part, max(sequence) FROM hour_part GROUP BY part")
+        rows: list[Row] = [
+            (part, kept.get(part, 0)) for part, sequence in newest if sequence > kept.get(part, 0)
+        ]
         connection.run_many("DELETE FROM hour_part WHERE part = ? AND sequence > ?", rows)
 
     def close(self) -> None:
@@ -312,6 +340,13 @@ class _WalMover:
             return self._wal_path.stat().st_size
         except FileNotFoundError:
             return 0
+
+
+def _flags(count: int, numbers: str) -> NDArray[np.bool_]:
+    """Return of each number from 1 on whether it is among some, which come as JSON."""
+    flags = np.zeros(count, dtype=np.bool_)
+    flags[np.array(msgspec.json.decode(numbers, type=list[int]), dtype=np.int64) - 1] = True
+    return flags
 
 
 def _checksum(name: str, sequence: int, data: bytes) -> bytes:

@@ -82,10 +82,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     chosen = params.get("id")
     if chosen is not None:
         require_customer_id(chosen, param="id")
-        # Usage earlier in the same group may have made it, and writes it at the group's end.
-        made = (call.livemode, CustomerId(chosen)) in transaction.group.new_customers
-        found = transaction.objects.get(Customer, chosen, livemode=call.livemode)
-        if made or found is not None:
+        if transaction.objects.get(Customer, chosen, livemode=call.livemode) is not None:
             raise InvalidParamError(
                 f"Customer already exists: '{chosen}'. The id of a deleted one is not used again.",
                 param="id",
@@ -99,14 +96,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
         email=params.get("email") or None,
         details=_merged({}, params),
     )
-    transaction.objects.insert(customer)
-    state = transaction.state
-    transaction.after_commit(
-        lambda: state.add_customer(CustomerId(customer.id), livemode=customer.livemode)
-    )
-    rendered = render_customer(customer)
-    transaction.emit("customer.created", rendered, livemode=call.livemode, cause=call.cause)
-    return rendered
+    return transaction.store_customer(customer, call.cause)
 
 
 def _merged(details: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
@@ -188,7 +178,7 @@ def _delete(call: Call, transaction: Transaction) -> dict[str, Any]:
         details={},
     )
     state = transaction.state
-    transaction.after_commit(
+    transaction.on_success(
         lambda: state.remove_customer(CustomerId(customer.id), livemode=customer.livemode)
     )
     transaction.emit(

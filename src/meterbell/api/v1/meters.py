@@ -84,7 +84,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
 def _announce(call: Call, transaction: Transaction, meter: Meter, what: str) -> dict[str, Any]:
     """Make a stored meter count, and tell the world."""
     state = transaction.state
-    transaction.after_commit(lambda: state.put_meter(meter))
+    transaction.on_success(lambda: state.put_meter(meter))
     rendered = render_meter(meter)
     transaction.emit(f"billing.meter.{what}", rendered, livemode=call.livemode, cause=call.cause)
     return rendered
