@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from meterbell.delivery.outbox import Outbox
-from meterbell.delivery.sender import Outcome
+from meterbell.delivery.outcome import Outcome
 from meterbell.ids import CountingIds
 from tests.delivery.delivery_run import DeliveryRun, open_delivery
 from tests.delivery.receiver import Receiver, always, receiving

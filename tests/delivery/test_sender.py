@@ -12,7 +12,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from meterbell.delivery.lookup import Lookup
-from meterbell.delivery.sender import KEPT_BYTES_MAX, Outcome, Sender
+from meterbell.delivery.outcome import Outcome
+from meterbell.delivery.sender import KEPT_BYTES_MAX, Sender
 from tests.delivery.receiver import Answer, Received, Receiver, always, held, receiving
 
 CERTIFICATE = Path(__file__).with_name("self_signed.pem")

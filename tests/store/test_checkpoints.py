@@ -14,11 +14,7 @@ def save(store: Store, *checkpoints: Checkpoint) -> None:
             store.save_checkpoint(checkpoint)
 
 
-def everything(checkpoint: Checkpoint) -> Checkpoint:
-    return checkpoint
-
-
-def test_the_newest_piece_of_each_name_is_loaded(open_store: OpenStore) -> None:
+def test_pieces_are_read_by_name_the_newest_first(open_store: OpenStore) -> None:
     save(
         open_store(),
         Checkpoint("a", 1, b"old"),
@@ -26,17 +22,11 @@ def test_the_newest_piece_of_each_name_is_loaded(open_store: OpenStore) -> None:
         Checkpoint("a", 3, b"new"),
     )
 
-    loaded = open_store().load_checkpoints(everything)
-
-    assert loaded == {"a": Checkpoint("a", 3, b"new"), "b": Checkpoint("b", 2, b"other")}
-
-
-def test_a_piece_that_is_not_usable_gives_way_to_the_one_before(store: Store) -> None:
-    save(store, Checkpoint("a", 1, b"old"), Checkpoint("a", 2, b"new"))
-
-    loaded = store.load_checkpoints(lambda piece: None if piece.data == b"new" else piece)
-
-    assert loaded == {"a": Checkpoint("a", 1, b"old")}
+    assert list(open_store().read_checkpoints()) == [
+        Checkpoint("a", 3, b"new"),
+        Checkpoint("a", 1, b"old"),
+        Checkpoint("b", 2, b"other"),
+    ]
 
 
 def test_all_intact_generations_are_read(store: Store, tmp_path: Path) -> None:
@@ -52,13 +42,8 @@ def test_all_intact_generations_are_read(store: Store, tmp_path: Path) -> None:
 
 def test_two_generations_are_kept(store: Store) -> None:
     save(store, *(Checkpoint("a", n, b"%d" % n) for n in range(1, 6)))
-    seen: list[int] = []
 
-    def note(piece: Checkpoint) -> None:
-        seen.append(piece.sequence)
-
-    assert store.load_checkpoints(note) == {}
-    assert seen == [5, 4]
+    assert [piece.sequence for piece in store.read_checkpoints()] == [5, 4]
 
 
 def test_deleting_takes_the_named_pieces_or_all(store: Store) -> None:
@@ -66,14 +51,14 @@ def test_deleting_takes_the_named_pieces_or_all(store: Store) -> None:
 
     with store.transaction():
         store.delete_checkpoints(["a", "c"])
-    assert set(store.load_checkpoints(everything)) == {"b"}
+    assert [piece.name for piece in store.read_checkpoints()] == ["b"]
 
     with store.transaction():
         store.delete_checkpoints()
-    assert store.load_checkpoints(everything) == {}
+    assert list(store.read_checkpoints()) == []
 
 
-def test_a_damaged_piece_gives_way_to_the_one_before(open_store: OpenStore, tmp_path: Path) -> None:
+def test_damaged_pieces_are_passed_over(open_store: OpenStore, tmp_path: Path) -> None:
     store = open_store()
     save(store, Checkpoint("a", 1, b"old"), Checkpoint("a", 2, b"new"), Checkpoint("b", 2, b"only"))
     store.close()
@@ -83,7 +68,7 @@ def test_a_damaged_piece_gives_way_to_the_one_before(open_store: OpenStore, tmp_
     ):
         damage(tmp_path / "meterbell.db", f"UPDATE checkpoint SET {change}")
 
-    assert open_store().load_checkpoints(everything) == {"a": Checkpoint("a", 1, b"old")}
+    assert list(open_store().read_checkpoints()) == [Checkpoint("a", 1, b"old")]
 
 
 def damage(path: Path, sql: str) -> None:

@@ -68,8 +68,8 @@ def run(settings: Settings) -> int:
         is_announced = True
         write_private(server_file, json.dumps(facts))
         _welcome(url, keys, settings)
-        # Collections of everything that lives for long would stall commits now and then.
-        gc.collect()
+        # Collections of everything that lives for long would stall commits now and then. What is
+        # garbage so far is next to nothing, and looking for it would hold up the first requests.
         gc.freeze()
 
     gc.set_threshold(_GC_THRESHOLD)

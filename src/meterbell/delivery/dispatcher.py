@@ -7,18 +7,21 @@ the process ended is sent again, with the same event id and body (D1).
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import structlog
 
 from meterbell.clock import Clock
 from meterbell.delivery.lane import Lane
 from meterbell.delivery.outbox import OnAttempt, Outbox
-from meterbell.delivery.sender import Sender
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
 from meterbell.records import Delivery
 from meterbell.settings import Settings
 from meterbell.store.base import Store
+
+if TYPE_CHECKING:
+    from meterbell.delivery.sender import Sender
 
 _DRAIN_SECONDS = 3.0
 
@@ -53,30 +56,30 @@ class Dispatcher:
         self._clock = clock
         told = {} if on_attempt is None else {"on_attempt": on_attempt}
         self._outbox = Outbox(store, committer, clock, ids, **told)
-        self._sender = Sender(timeout_seconds=settings.webhook_timeout_seconds)
+        self._timeout_seconds = settings.webhook_timeout_seconds
+        self._sender: Sender | None = None
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_open = False
         self._drain_seconds = drain_seconds
 
     async def run(self) -> None:
         """Deliver until cancelled; attempts in flight then get a moment to end."""
-        async with self._sender:
-            self._is_open = True
+        async with await asyncio.to_thread(_make_sender, self._timeout_seconds) as sender:
+            self._sender = sender
             try:
                 for endpoint in self._outbox.endpoints_with_deliveries():
-                    self._lane(endpoint.id, livemode=endpoint.livemode)
+                    self._lane(sender, endpoint.id, livemode=endpoint.livemode)
                 await asyncio.Event().wait()
             finally:
-                self._is_open = False
+                self._sender = None
                 await self._drain()
 
     def wake(self, deliveries: Sequence[Delivery]) -> None:
         """Take in new deliveries right after their commit."""
-        if not self._is_open:
+        if self._sender is None:
             return  # `run` reads them from the database, in this process or in the next
         for delivery in deliveries:
-            self._lane(delivery.endpoint, livemode=delivery.livemode).offer(delivery)
+            self._lane(self._sender, delivery.endpoint, livemode=delivery.livemode).offer(delivery)
 
     def look(self) -> None:
         """Look into the database for what is due, after the clock or an endpoint was changed."""
@@ -94,14 +97,14 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _lane(self, endpoint_id: str, *, livemode: bool) -> Lane:
+    def _lane(self, sender: "Sender", endpoint_id: str, *, livemode: bool) -> Lane:
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             lane = Lane(
                 endpoint_id,
                 livemode=livemode,
                 outbox=self._outbox,
-                sender=self._sender,
+                sender=sender,
                 clock=self._clock,
             )
             self._lanes[endpoint_id] = lane
@@ -117,3 +120,11 @@ class Dispatcher:
             logger.exception("a lane failed", endpoint=endpoint_id)
         finally:
             del self._lanes[endpoint_id]
+
+
+def _make_sender(timeout_seconds: float) -> "Sender":
+    """Return what makes attempts; in a thread, because the server is to be ready before that."""
+    # aiohttp takes a fifth of a second to load.
+    from meterbell.delivery.sender import Sender  # noqa: PLC0415
+
+    return Sender(timeout_seconds=timeout_seconds)

@@ -9,13 +9,13 @@ import structlog
 from sqlalchemy import ColumnElement
 
 from meterbell.clock import Clock
+from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.schedule import (
     JITTER_MAX,
     next_attempt_at_ms,
     oldest_kept_ms,
     parse_retry_after,
 )
-from meterbell.delivery.sender import Outcome
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.transaction import Transaction

@@ -9,13 +9,14 @@ import errno
 import socket
 import ssl
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import aiohttp
 import structlog
 
 from meterbell import __version__
 from meterbell.delivery.lookup import Lookup, ThreadResolver
+from meterbell.delivery.outcome import Outcome
 
 READ_BYTES_MAX = 128 * 1024
 KEPT_BYTES_MAX = 64 * 1024
@@ -24,38 +25,8 @@ _HEADERS_MAX = 100
 _USER_AGENT = f"meterbell/{__version__} (webhooks)"
 _SUCCESS, _REDIRECT, _CLIENT_ERROR = 200, 300, 400
 _LAST_SECONDS = 0.05
-_FINAL = frozenset({"bad_url", "event_missing", "not_sendable"})
 
 logger = structlog.get_logger(__name__)
-
-
-class Outcome(NamedTuple):
-    """What came of an attempt.
-
-    Attributes:
-        text: `succeeded`, or what went wrong. An answer came: `status_500`, `redirect`. None came:
-            `timeout`, `dns_error`, `connection_refused`, `connection_closed`, `connection_failed`,
-            `tls_error`, `bad_answer`. None was asked for: `bad_url`, `event_missing`,
-            `event_unreadable`, `not_sendable`, `internal_error`.
-        status_code: Of the answer, if one came.
-        retry_after: The answer's `Retry-After` header.
-        response: The first 64 KiB of the answer's body.
-    """
-
-    text: str
-    status_code: int | None = None
-    retry_after: str | None = None
-    response: bytes = b""
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the endpoint took the event."""
-        return self.text == "succeeded"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether another attempt would end in the same way, whatever the endpoint does."""
-        return self.text in _FINAL
 
 
 class Sender:

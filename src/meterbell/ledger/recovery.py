@@ -5,10 +5,11 @@ none is written.
 """
 
 import gc
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import cast
 
 import msgspec
 import structlog
@@ -32,7 +33,7 @@ from meterbell.ids import AlertId, IdSource
 from meterbell.ledger.checkpoints import POSITIONS, Positions
 from meterbell.ledger.hours import PARTS_IN_BLOCK
 from meterbell.ledger.index import KeyIndexes
-from meterbell.ledger.pieces import Piece, block_of, load_piece, read_piece
+from meterbell.ledger.pieces import block_of, load_piece, read_piece
 from meterbell.ledger.retention import Drop, load_retention, require_counters
 from meterbell.records import TriggerRecord
 from meterbell.store import tables
@@ -44,13 +45,6 @@ _PROGRESS_EVERY = 2_000_000
 _DAY_MS = 86_400_000
 
 logger = structlog.get_logger(__name__)
-
-
-class _Saved(NamedTuple):
-    """A piece, and the sequence at which it was saved."""
-
-    sequence: int
-    content: Piece
 
 
 class Recovered(msgspec.Struct):
@@ -137,13 +131,6 @@ def _secret(store: Store, ids: IdSource) -> str:
     return found
 
 
-def _read(checkpoint: Checkpoint) -> Positions | _Saved | None:
-    if checkpoint.name == POSITIONS:
-        return msgspec.json.decode(checkpoint.data, type=Positions)
-    piece = read_piece(checkpoint.data)
-    return None if piece is None else _Saved(checkpoint.sequence, piece)
-
-
 def _load_counters(store: Store, state: State) -> tuple[int, dict[str, int]]:
     """Load the counters.
 
@@ -151,22 +138,27 @@ def _load_counters(store: Store, state: State) -> tuple[int, dict[str, int]]:
         The sequence up to which all of them hold everything, and by name the one at which each
         piece was saved.
     """
-    found = store.load_checkpoints(_read)
-    positions = found.pop(POSITIONS, None)
-    if not isinstance(positions, Positions):
+    kept: defaultdict[str, list[Checkpoint]] = defaultdict(list)
+    for checkpoint in store.read_checkpoints():
+        kept[checkpoint.name].append(checkpoint)
+    if POSITIONS not in kept:
         return 0, {}
-    pieces = {name: content for name, content in found.items() if isinstance(content, _Saved)}
+    positions = msgspec.json.decode(kept.pop(POSITIONS)[0].data, type=Positions)
+    saved: dict[str, int] = {}
+    alerts: dict[str, AlertId] = {}
+    for name in sorted(kept, key=block_of):
+        # Of a piece that is damaged, or of another format, the one before it is read.
+        for _, sequence, data in kept[name]:
+            piece = read_piece(data)
+            if piece is not None:
+                load_piece(state, block_of(name), piece, sequence=sequence, names=alerts)
+                saved[name] = sequence
+                break
     start = positions.sequence
     for name, sequence in positions.pieces.items():
-        piece = pieces.get(name)
-        # Of a damaged piece the one before it is read; without one, the whole log.
-        if piece is None or piece.sequence < sequence:
-            start = min(start, 0 if piece is None else piece.sequence)
-    names: dict[str, AlertId] = {}
-    for name in sorted(pieces, key=block_of):
-        sequence, content = pieces[name]
-        load_piece(state, block_of(name), content, sequence=sequence, names=names)
-    return start, {name: piece.sequence for name, piece in pieces.items()}
+        if saved.get(name, 0) < sequence:
+            start = min(start, saved.get(name, 0))  # without any, the whole log
+    return start, saved
 
 
 def _drop_hours(store: Store, saved: dict[str, int]) -> None:

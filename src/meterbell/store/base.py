@@ -1,8 +1,8 @@
 """What the ledger and the delivery need of a store. One implementation a database."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,6 @@ from meterbell.engine.counter import Counted
 from meterbell.engine.model import LogEntry, Meter, MeterEvent
 from meterbell.ids import CustomerId
 from meterbell.store.objects import Objects
-
-T = TypeVar("T")
 
 
 class Checkpoint(NamedTuple):
@@ -136,9 +134,6 @@ class Store(Protocol):
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Keep a piece of the state and the one before it; the writer's, inside a transaction."""
-
-    def load_checkpoints(self, read: Callable[[Checkpoint], T | None]) -> dict[str, T]:
-        """Return by name what `read` makes of the newest intact piece; None: of the one before."""
 
     def delete_checkpoints(self, names: Collection[str] | None = None) -> None:
         """Forget pieces by name, or all, so that the next start replays the whole log.

@@ -1,0 +1,34 @@
+"""What came of an attempt, whoever made it."""
+
+from typing import NamedTuple
+
+_FINAL = frozenset({"bad_url", "event_missing", "not_sendable"})
+
+
+class Outcome(NamedTuple):
+    """What came of an attempt.
+
+    Attributes:
+        text: `succeeded`, or what went wrong. An answer came: `status_500`, `redirect`. None came:
+            `timeout`, `dns_error`, `connection_refused`, `connection_closed`, `connection_failed`,
+            `tls_error`, `bad_answer`. None was asked for: `bad_url`, `event_missing`,
+            `event_unreadable`, `not_sendable`, `internal_error`.
+        status_code: Of the answer, if one came.
+        retry_after: The answer's `Retry-After` header.
+        response: The first 64 KiB of the answer's body.
+    """
+
+    text: str
+    status_code: int | None = None
+    retry_after: str | None = None
+    response: bytes = b""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the endpoint took the event."""
+        return self.text == "succeeded"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether another attempt would end in the same way, whatever the endpoint does."""
+        return self.text in _FINAL
