@@ -34,8 +34,8 @@ from meterbell.store.sqlite import SqliteStore
 from meterbell.traces import Traces, opened
 
 KEYS_FOLDER = "keys"
-REPORT = "report_usage"
-"""Name of `Api.report` in the lifespan's state, if usage may take that way."""
+REPORTS = "reports"
+"""Name of `Api.reports` in the lifespan's state, if usage may take that way."""
 
 logger = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ class Application:
                     api = Api(services)
                     self._api = api if traces is None else traces.around(api)
                     # What the HTTP server may call directly; spans need the usual way.
-                    yield {} if traces is not None else {REPORT: api.report}
+                    yield {} if traces is not None else {REPORTS: api.reports}
         except SettingsError as error:
             self._refused = error
             raise

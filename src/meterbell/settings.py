@@ -1,7 +1,7 @@
 """Typed settings: flags over environment over file. Every one is documented here.
 
 A setting `queue_max` is the flag `--queue-max` of `meterbell serve`, the environment variable
-`METERBELL_QUEUE_MAX`, and the line `queue_max = 10000` in `meterbell.toml` in the data folder.
+`METERBELL_QUEUE_MAX`, and the line `queue_max = 4000` in `meterbell.toml` in the data folder.
 """
 
 import tomllib
@@ -52,7 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identifier_days: Annotated[int, Meta(ge=35)] = 35
     retention_days: Annotated[int, Meta(ge=35)] | None = None
     alerts_per_scope: _Positive = 25
-    queue_max: _Positive = 10_000
+    queue_max: _Positive = 4_000
     stream_events_max: Annotated[int, Meta(ge=1, le=10_000)] = 100
     checkpoint_seconds: _Positive = 30
     webhook_timeout_seconds: _Positive = 15

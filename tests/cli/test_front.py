@@ -1,4 +1,4 @@
-"""Single meter events over raw connections: whichever way they are read, the answers are alike."""
+"""Usage over raw connections: whichever way it is read, the answers are alike."""
 
 import json
 import socket
@@ -14,6 +14,7 @@ from tests.support.server import ServerProcess
 
 PATH = "/v1/billing/meter_events"
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 # Uvicorn reads a connection from the first of these on.
 UNUSUAL = {"TE": "trailers"}
 
@@ -144,6 +145,95 @@ def test_both_ways_answer_alike(metered: ServerProcess, name: str) -> None:
         return json.loads(json.dumps(told).replace(f"{name}-{way}", ""))
 
     assert ask("front") == ask("uvicorn", **UNUSUAL)
+
+
+STREAM = {"line": "POST /v2/billing/meter_event_stream HTTP/1.1", "Content_Type": JSON}
+
+
+def batch(*identifiers: str | None, **more: object) -> str:
+    events = [
+        {
+            "event_name": "front",
+            "payload": {"stripe_customer_id": "cus_front", "value": "1"},
+            **({"identifier": identifier} if identifier else {}),
+            **more,
+        }
+        for identifier in identifiers
+    ]
+    return json.dumps({"events": events})
+
+
+@pytest.fixture(scope="module")
+def token(metered: ServerProcess) -> str:
+    """The token of a session."""
+    session = metered.client.v2.billing.meter_event_session.create()
+    return session.authentication_token
+
+
+STREAMED: dict[str, tuple[str, dict[str, Any]]] = {
+    "usual": (batch("{}-1", "{}-2"), {}),
+    "compact": (batch("{}-1", "{}-2").replace(" ", ""), {}),
+    "idempotency key": (batch("{}-1").replace(" ", ""), {"Idempotency_Key": "key-{}"}),
+    "no identifier": (batch("{}-1", None), {}),
+    "other payload": (batch("{}-1", payload={"stripe_customer_id": "cus_front", "kind": "x"}), {}),
+    "no events": (batch(), {}),
+    "too many": (batch(*["{}"] * 101).replace(" ", ""), {}),
+    "unknown field": (batch("{}-1", colour="red"), {}),
+    "broken": (batch("{}-1")[:-2], {}),
+    "empty": ("", {}),
+    "form": (batch("{}-1").replace(" ", ""), {"Content_Type": FORM}),
+    "no token": (batch("{}-1").replace(" ", ""), {"Authorization": None}),
+    "wrong token": (batch("{}-1").replace(" ", ""), {"Authorization": "Bearer mes_tok_x"}),
+    "long key": (batch("{}-1").replace(" ", ""), {"Idempotency_Key": "k" * 256}),
+    "get": ("", {"line": "GET /v2/billing/meter_event_stream HTTP/1.1"}),
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_both_ways_answer_a_stream_alike(metered: ServerProcess, token: str, name: str) -> None:
+    body, more = STREAMED[name]
+
+    def ask(way: str, **unusual: str) -> object:
+        filled = {key: text and text.replace("{}", f"{name}-{way}") for key, text in more.items()}
+        headers = {**STREAM, "Authorization": f"Bearer {token}", **filled, **unusual}
+        with connected(metered) as client:
+            told = shape(client.ask(body.replace("{}", f"{name}-{way}"), **headers))
+        return json.loads(json.dumps(told).replace(f"{name}-{way}", ""))
+
+    assert ask("front") == ask("uvicorn", **UNUSUAL)
+
+
+def test_a_stream_that_is_sent_again_is_known_on_both_ways(
+    metered: ServerProcess, token: str
+) -> None:
+    body = batch("again-1").replace(" ", "")
+    headers = {**STREAM, "Authorization": f"Bearer {token}", "Idempotency_Key": "again"}
+    with connected(metered) as client:
+        first = client.ask(body, **headers)
+        second = client.ask(body, **headers)
+        third = client.ask(body, **headers, **UNUSUAL)
+
+    assert [status for status, _, _ in (first, second, third)] == [200, 200, 200]
+    replayed = [told.get("idempotent-replayed") for _, told, _ in (first, second, third)]
+    assert replayed == [None, "true", "true"]
+
+
+def test_a_connection_takes_streams_and_single_events_in_turn(
+    metered: ServerProcess, token: str
+) -> None:
+    """What the front leaves to others takes the connection along, and nothing is lost."""
+    bearer = f"Bearer {token}"
+    with connected(metered) as client:
+        statuses = [
+            client.ask(batch("turn-1").replace(" ", ""), **STREAM, Authorization=bearer)[0],
+            client.ask(usage("turn-2"))[0],
+            client.ask(batch("turn-3", None), **STREAM, Authorization=bearer)[0],
+            client.ask(batch("turn-4").replace(" ", ""), **STREAM, Authorization=bearer)[0],
+            client.ask(usage("turn-1"))[0],
+            client.ask(usage("turn-4"))[0],
+        ]
+
+    assert statuses == [200, 200, 200, 200, 400, 400]
 
 
 def test_a_connection_goes_on_whatever_comes_next(metered: ServerProcess) -> None:

@@ -87,9 +87,7 @@ class LedgerRun:
     async def stream(self, requests: Sequence[UsageRequest]) -> None:
         """Count meter events as a stream request does."""
         identifiers = [request.identifier or RandomIds().token(24) for request in requests]
-        await self.committer.record_stream(
-            stream_batch(requests[0].livemode, requests, identifiers)
-        )
+        await self.committer.begin_stream(stream_batch(requests[0].livemode, requests, identifiers))
 
     async def create_alert(self, alert: Alert, *, evaluate: bool = False) -> Alert:
         """Store an alert."""

@@ -136,7 +136,7 @@ async def test_the_retry_of_a_request_is_no_error(tmp_path: Path) -> None:
         for _ in range(2):
             requests = [make_request("1"), good("mine")]
             batch = stream_batch(False, requests, ["idmp_1", "mine"])  # noqa: FBT003
-            await ledger.committer.record_stream(batch)
+            await ledger.committer.begin_stream(batch)
 
         (window,) = windows(ledger)
         assert [sample["identifier"] for sample in window.samples] == ["mine"]

@@ -1,6 +1,7 @@
 """An index finds what a plain dictionary finds, however its keys are spread over segments."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from meterbell.ledger import index as index_module
 from meterbell.ledger.index import KeyIndex
@@ -23,8 +25,21 @@ def _few_fresh_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_module, "_FRESH_MAX", 3)
 
 
-def open_index(folder: Path, recent_max: int = 5) -> KeyIndex[bytes]:
-    return KeyIndex(folder / "keys", bytes, secret="secret", recent_max=recent_max)
+class Index(KeyIndex[bytes]):
+    """An index with a thread of its own."""
+
+    def __init__(self, folder: Path, recent_max: int) -> None:
+        self._own = ThreadPoolExecutor(1)
+        super().__init__(folder, bytes, secret="secret", recent_max=recent_max, behind=self._own)
+
+    @override
+    def close(self) -> None:
+        super().close()
+        self._own.shutdown()
+
+
+def open_index(folder: Path, recent_max: int = 5) -> Index:
+    return Index(folder / "keys", recent_max)
 
 
 @given(

@@ -19,6 +19,7 @@ from meterbell.api.http import (
     Answer,
     ClientGoneError,
     Headers,
+    Report,
     Respond,
     headers_of,
     read_body,
@@ -36,6 +37,7 @@ from meterbell.api.v1 import (
     summaries,
     webhook_endpoints,
 )
+from meterbell.api.v2 import stream
 from meterbell.api.v2.router import PREFIX, ROUTES, V2Api
 from meterbell.engine.decide import Recorded
 from meterbell.errors import (
@@ -76,7 +78,11 @@ logger = structlog.get_logger(__name__)
 
 
 class Api:
-    """The HTTP API over running services: an ASGI application, and a quicker way for usage."""
+    """The HTTP API over running services: an ASGI application, and a quicker way for usage.
+
+    Attributes:
+        reports: What reports usage in that quicker way, by the line that its requests begin with.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -95,20 +101,19 @@ class Api:
         }
         self._pages = reference_pages([*OPERATIONS, LISTEN], ROUTES)
 
-    def report(self, headers: Headers, body: bytes, respond: Respond) -> None:
-        """Count one meter event (`POST /v1/billing/meter_events`) without a task of its own.
+        self.reports: dict[bytes, Report] = {
+            b"POST %b HTTP/1.1\r\n" % meter_events.CREATE.path.encode(): self._report_one,
+            b"POST %b HTTP/1.1\r\n" % stream.PATH.encode(): self._report_stream,
+        }
 
-        Args:
-            headers: By lower-case name.
-            body: All of it.
-            respond: Takes the answer, now or once the event is durable.
-        """
+    def _report_one(self, headers: Headers, body: bytes, respond: Respond) -> bool:
+        """Count one meter event without a task of its own."""
         request_id = self._new_request_id()
         try:
             recording, event_name = self._begin_recording(headers, body)
         except Exception as error:  # noqa: BLE001 - told and logged there
             self._respond_to(error, respond, request_id, headers)
-            return
+            return True
 
         def end(recorded: "asyncio.Future[Recorded]") -> None:
             try:
@@ -119,6 +124,15 @@ class Api:
                 respond(answer, _common_headers(request_id, headers))
 
         recording.add_done_callback(end)
+        return True
+
+    def _report_stream(self, headers: Headers, body: bytes, respond: Respond) -> bool:
+        """Count the meter events of a stream's body, if it has the usual shape."""
+        request_id = self._new_request_id()
+        common = _common_headers(request_id, headers)
+        return self._v2.report_stream(
+            headers, body, request_id, lambda answer: respond(answer, common)
+        )
 
     def _respond_to(
         self, error: Exception, respond: Respond, request_id: str, headers: Headers

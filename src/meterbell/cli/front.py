@@ -1,13 +1,14 @@
-"""The usual meter event, read and answered with as little as it takes.
+"""The usual report of usage, read and answered with as little as it takes.
 
-Nearly all requests report one meter event, and nearly all of these look alike. They are answered
-here, without a task, a coroutine and messages for each. The first request of a connection that is
-anything else is handed to uvicorn, byte for byte, with all that follows on that connection.
+Nearly all requests report usage, and nearly all of these look alike: one meter event, or a batch on
+the stream. They are read here, without the messages, tasks and coroutines that it takes elsewhere,
+so that refusing too many costs little. The first request of a connection that is anything else is
+handed to uvicorn, byte for byte, with all that follows on that connection.
 """
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, cast
 
 from typing_extensions import override
@@ -15,22 +16,20 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
-from meterbell.api.http import JSON, Answer, Headers, Respond
-from meterbell.app import REPORT
+from meterbell.api.http import JSON, Answer, Headers, Report
+from meterbell.app import REPORTS
 from meterbell.cli.http_limits import REQUEST_SECONDS_MAX, LimitedHttp
 
-REQUEST_BYTES_MAX = 32 * 1024
+REQUEST_BYTES_MAX = 64 * 1024
 """A longer request is handed over."""
 
-_LINE = b"POST /v1/billing/meter_events HTTP/1.1\r\n"
+_LINE_END = b"\r\n"
 _END = b"\r\n\r\n"
 # Header lines as RFC 9112 has them, each whole and none folded.
 _HEAD = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+")
 _LENGTH = re.compile(rb"[0-9]{1,5}")
 # They change how a request is read, or what follows it.
 _UNUSUAL = frozenset({b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
-
-Report = Callable[[Headers, bytes, Respond], None]
 
 
 class Front(asyncio.Protocol):
@@ -46,7 +45,7 @@ class Front(asyncio.Protocol):
         """Prepare; uvicorn makes one for each connection."""
         self._config, self._server_state, self._app_state = config, server_state, app_state
         self._loop = _loop or asyncio.get_running_loop()
-        self._report: Report | None = app_state.get(REPORT)
+        self._reports: Mapping[bytes, Report] = app_state.get(REPORTS, {})
         self._keep_alive_seconds = config.timeout_keep_alive
         self._buffer = b""
         self._is_answering = self._has_answered = self._is_stopping = False
@@ -102,13 +101,15 @@ class Front(asyncio.Protocol):
             self._resume()
         if not self._buffer:
             return
-        whole = self._buffer.find(_END)
-        if self._report is None or not self._buffer.startswith(_LINE):
+        line = self._buffer[: self._buffer.find(_LINE_END) + len(_LINE_END)]
+        report = self._reports.get(line)
+        head_end = self._buffer.find(_END)
+        if report is None:
             self._hand_over()
-        elif whole < 0:
+        elif head_end < 0:
             self._wait_for_more()
         else:
-            self._take(self._report, whole)
+            self._take(report, len(line), head_end)
 
     def _resume(self) -> None:
         if self._is_paused:
@@ -119,8 +120,8 @@ class Front(asyncio.Protocol):
         if len(self._buffer) > REQUEST_BYTES_MAX:
             self._hand_over()
 
-    def _take(self, report: Report, head_end: int) -> None:
-        headers = _read_head(self._buffer[len(_LINE) : head_end + 2])
+    def _take(self, report: Report, head_begin: int, head_end: int) -> None:
+        headers = _read_head(self._buffer[head_begin : head_end + len(_LINE_END)])
         length = b"" if headers is None else headers.get(b"content-length", b"")
         if headers is None or not _LENGTH.fullmatch(length):
             self._hand_over()
@@ -130,9 +131,13 @@ class Front(asyncio.Protocol):
         if len(self._buffer) < end:
             self._wait_for_more()
             return
-        body, self._buffer = self._buffer[begin:end], self._buffer[end:]
+        received = self._buffer
+        self._buffer = received[end:]
         self._is_answering = True
-        report(headers, body, self._respond)
+        if not report(headers, received[begin:end], self._respond):
+            self._is_answering = False
+            self._buffer = received
+            self._hand_over()
 
     def _respond(self, answer: Answer, more: tuple[tuple[bytes, bytes], ...]) -> None:
         self._is_answering = False

@@ -41,7 +41,7 @@ T = TypeVar("T")
 Command = Callable[[Transaction], T]
 Request = UsageRequest | StreamBatch | Command[Any]
 
-_GROUP_EVENTS_MAX = 4000
+_GROUP_EVENTS_MAX = 2000
 # How often and how long another process that writes to the database is waited for.
 _LOCKED_SECONDS = 0.02
 _LOCKED_TRIES = 250
@@ -145,16 +145,17 @@ class Committer:
         """
         return self._submit(request, 1)
 
-    async def record_stream(self, batch: StreamBatch) -> None:
-        """Count the meter events of a stream request; return once they are durable.
+    def begin_stream(self, batch: StreamBatch) -> "asyncio.Future[None]":
+        """Begin to count the meter events of a stream request; the future ends once it is durable.
 
         What can't be counted is told in error reports, which are durable then, too.
 
         Raises:
             OverloadedError: The queue is full.
-            StoreUnavailableError: It is not acknowledged; the same request may be sent again.
+            StoreUnavailableError: Nothing is acknowledged any more; raised by the future where it
+                is not known to be stored.
         """
-        await self._submit(batch, len(batch.columns.events))
+        return self._submit(batch, len(batch.columns.events))
 
     async def execute(self, command: Command[T]) -> T:
         """Run a control change in commit order; return its result once it is durable.

@@ -1,8 +1,8 @@
 """What was counted before, found by key: recent keys in a table in memory, older ones in segments.
 
 Keys are held as digests, and what is found is confirmed in the log. A table that is full is frozen
-and written behind as a segment by a thread of its own; segments of like size are merged there, so
-there are few. Nothing here grows in one long step.
+and written behind as a segment by a thread; segments of like size are merged there, so there are
+few. Nothing here grows in one long step.
 """
 
 import hashlib
@@ -45,6 +45,7 @@ class KeyIndex(Generic[K]):
         *,
         secret: str,
         recent_max: int,
+        behind: ThreadPoolExecutor,
     ) -> None:
         """Load the segments of a folder, which is made if there is none.
 
@@ -53,6 +54,7 @@ class KeyIndex(Generic[K]):
             encode: Turns a key into bytes.
             secret: Keys the digests, so that nobody can aim at one.
             recent_max: How many keys are held in a table before it is frozen.
+            behind: One thread, which writes behind; its owner ends it.
         """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
@@ -63,6 +65,7 @@ class KeyIndex(Generic[K]):
         # Keys that came one by one; by the thousand they are moved into the table.
         self._fresh: dict[K, int] = {}
         self._recent = RecentKeys(recent_max)
+        self._spare: RecentKeys | None = None
         self._recent_since_ms = 0
         # What was looked for last is mostly what is added next.
         self._looked_for: tuple[Sequence[K], U64] = ((), np.zeros(0, dtype=np.uint64))
@@ -71,7 +74,7 @@ class KeyIndex(Generic[K]):
         self._frozen: tuple[_Frozen, ...] = ()
         self.segments: list[Segment] = _load(folder)
         self._frozen_until = self.sealed_until
-        self._behind = ThreadPoolExecutor(1, thread_name_prefix=f"meterbell-{folder.name}")
+        self._behind = behind
         self._work: Future[None] | None = None
         self._closing = threading.Event()
 
@@ -172,7 +175,7 @@ class KeyIndex(Generic[K]):
             return
         self._settle_fresh()
         self._frozen = (*self._frozen, _Frozen(self._recent, self._frozen_until, until))
-        self._recent = RecentKeys(self._recent_max)
+        self._recent, self._spare = self._spare or RecentKeys(self._recent_max), None
         self._recent_since_ms = now_ms
         self._frozen_until = until
         self._work = self._behind.submit(self._write_behind)
@@ -196,9 +199,8 @@ class KeyIndex(Generic[K]):
             self._work.result()
 
     def close(self) -> None:
-        """End the thread; a merge that has begun is finished."""
+        """Begin no more merges."""
         self._closing.set()
-        self._behind.shutdown()
 
     def _write_behind(self) -> None:
         try:
@@ -215,6 +217,9 @@ class KeyIndex(Generic[K]):
         segment = Segment.write(self._folder, frozen.after, frozen.until, digests, sequences)
         self.segments = [*self.segments, segment]
         self._frozen = self._frozen[1:]
+        # Whoever looks into it now looks into the segments afterwards, where its keys are.
+        frozen.keys.clear()
+        self._spare = frozen.keys
 
     def _merge(self) -> bool:
         """Make one of the newest segments of like size, if there are enough; return whether."""
@@ -299,16 +304,19 @@ class KeyIndexes:
             folder: Where each index has a folder of its own.
             secret: Of the installation.
         """
+        # One for all: several would take turns with Python's lock while requests wait for it.
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="meterbell-keys")
+        common: dict[str, Any] = {
+            "secret": secret,
+            "recent_max": RECENT_MAX,
+            "behind": self._behind,
+        }
         self.identifiers = {
-            livemode: KeyIndex(
-                folder / f"identifiers-{mode}", str.encode, secret=secret, recent_max=RECENT_MAX
-            )
+            livemode: KeyIndex(folder / f"identifiers-{mode}", str.encode, **common)
             for livemode, mode in _MODES
         }
         self.request_keys = {
-            livemode: KeyIndex(
-                folder / f"requests-{mode}", _as_it_is, secret=secret, recent_max=RECENT_MAX
-            )
+            livemode: KeyIndex(folder / f"requests-{mode}", _as_it_is, **common)
             for livemode, mode in _MODES
         }
 
@@ -357,6 +365,7 @@ class KeyIndexes:
             index.settle()
 
     def close(self) -> None:
-        """End the threads behind."""
+        """End the thread behind; a merge that has begun is finished."""
         for index in self._all:
             index.close()
+        self._behind.shutdown()

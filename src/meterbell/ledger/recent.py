@@ -36,6 +36,13 @@ class RecentKeys:
         self._overflow: dict[int, list[int]] = {}
         self.count = 0
 
+    def clear(self) -> None:
+        """Hold nothing any more; its memory is used again, which is cheaper than new memory."""
+        self._digests[:] = 0
+        self._filled[:] = 0
+        self._overflow = {}
+        self.count = 0
+
     def add(self, digests: U64, sequences: U64) -> None:
         """Add keys."""
         count = len(digests)
@@ -86,9 +93,10 @@ class RecentKeys:
 
     def contents(self) -> tuple[U64, U64]:
         """Return all digests and sequences."""
-        is_taken = self._digests > 0
-        digests = self._digests[is_taken] - np.uint64(1)
-        sequences = self._sequences[is_taken]
+        # Taken rather than indexed: requests wait for Python's lock meanwhile, which this lets go.
+        places = np.flatnonzero(self._digests)
+        digests = self._digests.take(places) - np.uint64(1)
+        sequences = self._sequences.take(places)
         if self._overflow:
             pairs = [(digest, place) for digest, s in self._overflow.items() for place in s]
             more = np.array(pairs, dtype=np.uint64)

@@ -89,15 +89,15 @@ class Segment:
             digests: 48 bits each, in any order.
             sequences: Where each key stands.
         """
-        order = np.argsort(digests, kind="stable")
-        sorted_digests = digests[order]
-        keys = Screened.of(sorted_digests)
+        # Sorting and taking let go of Python's lock, which indexing with an array would hold.
+        order = np.argsort(digests)
+        keys = Screened.of(digests.take(order))
         words = np.zeros(len(digests) // _KEYS_PER_WORD + 1, dtype=np.uint64)
         word_of = _word_of(keys.high, len(words))
         firsts = np.flatnonzero(np.diff(word_of, prepend=-1))
         if len(firsts):
             words[word_of[firsts]] = np.bitwise_or.reduceat(keys.bits, firsts)
-        offsets = sequences[order] - np.uint64(after)
+        offsets = sequences.take(order) - np.uint64(after)
         columns: tuple[Any, ...] = (
             words,
             keys.high.astype(np.uint32),

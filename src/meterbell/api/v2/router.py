@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -38,10 +38,13 @@ ROUTES: list[Route] = [
     *event_destinations.ROUTES,
 ]
 
-_NOTHING = Answer(HTTPStatus.OK, b"{}")
 _REPLAYED = (b"idempotent-replayed", b"true")
+_NOTHING = Answer(HTTPStatus.OK, b"{}")
+_DONE_BEFORE = Answer(HTTPStatus.OK, b"{}", (_REPLAYED,))
 _STREAMED_MAX = 20_000
 _sorted = msgspec.json.Encoder(order="sorted").encode
+
+T = TypeVar("T")
 
 logger = structlog.get_logger(__name__)
 
@@ -72,11 +75,44 @@ class V2Api:
             return await self._answer(scope, receive, headers, request_id)
         except ClientGoneError:
             raise
-        except MeterbellError as error:
-            return _error_answer(error)
-        except Exception as error:
-            logger.exception("request failed unexpectedly", request=request_id)
-            return _error_answer(error)
+        except Exception as error:  # noqa: BLE001 - told and logged there
+            return _told(error, request_id)
+
+    def report_stream(
+        self, headers: Headers, raw: bytes, request_id: str, respond: Callable[[Answer], None]
+    ) -> bool:
+        """Count the meter events of a stream's body, if it has the usual shape.
+
+        Returns:
+            False if it has another shape; then nothing happened.
+        """
+        try:
+            route = self._fixed["POST", stream.PATH]
+            self._services.committer.require_room()
+            principal = self._authenticate(route, headers)
+            principal.require(route.method, is_ingest=route.is_ingest)
+            require_json(headers, raw)
+            batch = self._usual_batch(raw, principal)
+            if batch is None:
+                return False
+            recording = self._begin_stream(batch, raw, headers)
+        except Exception as error:  # noqa: BLE001 - told and logged there
+            respond(_told(error, request_id))
+            return True
+        if recording is None:
+            respond(_DONE_BEFORE)
+            return True
+
+        def end(done: "asyncio.Future[None]") -> None:
+            try:
+                done.result()
+            except Exception as error:  # noqa: BLE001 - told and logged there
+                respond(_told(error, request_id))
+            else:
+                respond(_NOTHING)
+
+        recording.add_done_callback(end)
+        return True
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
@@ -85,7 +121,7 @@ class V2Api:
         route, ids = self._find(method, path)
         if route.is_ingest:
             self._services.committer.require_room()
-        principal = await self._authenticate(route, headers)
+        principal = self._authenticate(route, headers)
         principal.require(method, is_ingest=route.is_ingest)
         raw = b""
         settings = self._services.settings
@@ -93,9 +129,13 @@ class V2Api:
             raw = await read_body(receive, headers, bytes_max=route.body_bytes_max(settings))
             require_json(headers, raw)
         if path == stream.PATH and not scope["query_string"]:
-            batch = stream.usual_batch(raw, livemode=principal.livemode, settings=settings)
+            batch = self._usual_batch(raw, principal)
             if batch is not None:
-                return await self._stream(batch, raw, headers)
+                recording = self._begin_stream(batch, raw, headers)
+                if recording is None:
+                    return _DONE_BEFORE
+                await recording
+                return _NOTHING
         params = read_params(route.query, parse_form(scope["query_string"]))
         key = None
         if method != "GET":
@@ -117,7 +157,9 @@ class V2Api:
         if route.record is not None:
             record = partial(route.record, call, body, keyed)
             if route.takes_session and key is not None:
-                done = await self._streamed_once(call.livemode, key, keyed, record)
+                begin = partial(_begun, record)
+                work = self._begin_once(call.livemode, key, keyed, begin)
+                done = Replayable({}, replayed=True) if work is None else await work
             else:
                 done = await record()
             return Answer(
@@ -125,10 +167,10 @@ class V2Api:
             )
         return await self._write(call, route, body, keyed)
 
-    async def _authenticate(self, route: Route, headers: Headers) -> Principal:
+    def _authenticate(self, route: Route, headers: Headers) -> Principal:
         header = headers.get(b"authorization")
         if route.takes_session:
-            return await self._sessions.authenticate(header)
+            return self._sessions.authenticate(header)
         return self._authenticator.authenticate(header)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
@@ -153,43 +195,50 @@ class V2Api:
             code="url_not_found",
         )
 
-    async def _stream(self, batch: StreamBatch, raw: bytes, headers: Headers) -> Answer:
-        """Report usage of the usual shape."""
+    def _usual_batch(self, raw: bytes, principal: Principal) -> StreamBatch | None:
+        return stream.usual_batch(
+            raw, livemode=principal.livemode, settings=self._services.settings
+        )
+
+    def _begin_stream(
+        self, batch: StreamBatch, raw: bytes, headers: Headers
+    ) -> "asyncio.Future[None] | None":
+        """Begin to report usage of the usual shape; None if the same request did that before."""
+        begin = partial(self._services.committer.begin_stream, batch)
         key = idempotency.read_key(headers.get(b"idempotency-key"))
-        record = partial(self._services.committer.record_stream, batch)
         if key is None:
-            await record()
-            return _NOTHING
-
-        async def replayable() -> Replayable:
-            await record()
-            return Replayable({})
-
+            return begin()
         keyed = Keyed(idempotency.digest_key(key), _digest(raw))
-        done = await self._streamed_once(batch.livemode, key, keyed, replayable)
-        return Answer(HTTPStatus.OK, b"{}", (_REPLAYED,)) if done.replayed else _NOTHING
+        return self._begin_once(batch.livemode, key, keyed, begin)
 
-    async def _streamed_once(
+    def _begin_once(
         self,
         livemode: bool,  # noqa: FBT001
         key: str,
         keyed: Keyed,
-        record: Callable[[], Awaitable[Replayable]],
-    ) -> Replayable:
-        """Report usage of a stream.
+        begin: "Callable[[], asyncio.Future[T]]",
+    ) -> "asyncio.Future[T] | None":
+        """Begin to report usage of a stream, unless the same request did that lately.
 
         A request that is sent again is known for a while, so that identifiers that repeat with it
         are not reported. What makes usage count once is the ledger's business in any case.
         """
         if (livemode, keyed) in self._streamed:
-            return Replayable({}, replayed=True)
+            return None
         self._in_flight.enter(key, livemode=livemode)
-        try:
-            done = await record()
-        finally:
+
+        def end(done: "asyncio.Future[T]") -> None:
             self._in_flight.leave(key, livemode=livemode)
-        self._streamed.add((livemode, keyed))
-        return done
+            if not done.cancelled() and done.exception() is None:
+                self._streamed.add((livemode, keyed))
+
+        try:
+            recording = begin()
+        except BaseException:
+            self._in_flight.leave(key, livemode=livemode)
+            raise
+        recording.add_done_callback(end)
+        return recording
 
     async def _write(self, call: Call, route: Route, body: Any, keyed: Keyed) -> Answer:  # noqa: ANN401
         """Run a change in commit order; a success is not repeated for the same Idempotency-Key."""
@@ -223,6 +272,17 @@ class V2Api:
         self._in_flight.leave(key, livemode=livemode)
         if not work.cancelled():
             work.exception()  # seen here, should the client have left
+
+
+def _begun(record: Callable[[], Awaitable[Replayable]]) -> "asyncio.Future[Replayable]":
+    return asyncio.ensure_future(record())
+
+
+def _told(error: Exception, request_id: str) -> Answer:
+    """Return the answer that tells what went wrong; what nobody expected is logged."""
+    if not isinstance(error, MeterbellError):
+        logger.error("request failed unexpectedly", request=request_id, exc_info=error)
+    return _error_answer(error)
 
 
 def _keyed(call: Call, route: Route, raw: bytes, params: Mapping[str, Any]) -> Keyed:

@@ -81,7 +81,7 @@ class SessionAuthenticator:
         self._authenticator = authenticator
         self._known: dict[bytes, tuple[int, Principal]] = {}
 
-    async def authenticate(self, header: bytes | None) -> Principal:
+    def authenticate(self, header: bytes | None) -> Principal:
         """Return whom the token in an `Authorization` header stands for.
 
         Raises:
@@ -92,7 +92,9 @@ class SessionAuthenticator:
         cached = self._known.get(header or b"")
         if cached is not None and cached[0] > now_ms:
             return cached[1]
-        claims = read_token(key_in(header), secret=await installation_secret(self._services))
+        token, secret = key_in(header), stored_secret(self._services)
+        # Without a secret there was no session yet, so whatever this is, it is no token.
+        claims = None if secret is None else read_token(token, secret=secret)
         principal = self._recognise(claims, now_ms)
         if len(self._known) >= _KNOWN_MAX:
             self._known.clear()
@@ -118,13 +120,18 @@ class SessionAuthenticator:
         return principal
 
 
+def stored_secret(services: Services) -> str | None:
+    """Return the secret that tokens are signed with; None before the first session."""
+    return services.store.reader.get_meta(META_KEY)
+
+
 async def installation_secret(services: Services) -> str:
     """Return the secret that tokens are signed with, made at its first use.
 
     Raises:
         StoreUnavailableError: It can't be made now.
     """
-    found = services.store.reader.get_meta(META_KEY)
+    found = stored_secret(services)
     if found is not None:
         return found
 

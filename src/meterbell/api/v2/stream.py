@@ -59,7 +59,7 @@ async def _record(call: Call, body: StreamBody, keyed: Keyed) -> Replayable:
             for index, request in enumerate(requests)
         ]
         batch = StreamBatch(call.livemode, Columns.of_requests(requests, identifiers))
-        await call.services.committer.record_stream(batch)
+        await call.services.committer.begin_stream(batch)
     return Replayable({})
 
 
