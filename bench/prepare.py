@@ -28,7 +28,9 @@ from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds
 from meterbell.ledger.consequences import store_consequences
 from meterbell.ledger.recovery import recover
 from meterbell.ledger.transaction import Transaction
+from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
+from meterbell.store.sealing import unlock
 from meterbell.store.sqlite import SqliteStore
 
 _GROUP = 5000
@@ -107,9 +109,12 @@ def _usage(numbers: range, customers: int) -> Columns:
 
 def _groups(folder: Path, now_ms: Callable[[], int]) -> Iterator[tuple[Group, Transaction]]:
     """Yield groups to put something in, each of which is then committed; ends with an empty one."""
-    store = SqliteStore(folder / "meterbell.db")
-    ids = RandomIds()
-    recovered = recover(store, folder / KEYS_FOLDER, limits=Limits(), clock=SystemClock(), ids=ids)
+    ids, settings = RandomIds(), Settings(data=str(folder))
+    vault = unlock(settings.database, keys=None, key_file=settings.key_file, ids=ids)
+    store = SqliteStore(settings.database)
+    recovered = recover(
+        store, folder / KEYS_FOLDER, limits=Limits(), clock=SystemClock(), ids=ids, vault=vault
+    )
     state = recovered.state
     is_empty = False
     while not is_empty:

@@ -30,8 +30,10 @@ from meterbell.records import Delivery, Event
 from meterbell.services import Services
 from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
+from meterbell.store.sealing import unlock
 from meterbell.store.sqlite import SqliteStore
 from meterbell.traces import Traces, opened
+from meterbell.vault import Vault
 
 KEYS_FOLDER = "keys"
 REPORTS = "reports"
@@ -117,6 +119,7 @@ class _Outside(NamedTuple):
     ids: IdSource
     on_failure: Callable[[StoreFailedError], None]
     traces: Traces | None
+    vault: Vault
 
     def observers(self, metrics: Metrics) -> list[Metrics | Traces]:
         """Return who is told of commits and deliveries."""
@@ -142,15 +145,19 @@ async def running(
         traces: Told of commits and deliveries.
 
     Raises:
-        SettingsError: The data folder can't be used, or another server uses it.
+        SettingsError: The data folder can't be used, another server uses it, or its secrets can't
+            be decrypted.
     """
     with locked(settings.folder):
         migrate(settings.database)
         settings.database.chmod(0o600)
+        vault = unlock(
+            settings.database, keys=settings.secret_keys, key_file=settings.key_file, ids=ids
+        )
         store = SqliteStore(settings.database)
         try:
-            recovered = _recovered(settings, store, clock, ids)
-            outside = _Outside(clock, ids, on_failure, traces)
+            recovered = _recovered(settings, store, clock, ids, vault)
+            outside = _Outside(clock, ids, on_failure, traces, vault)
             async with _running(settings, store, recovered, outside) as services:
                 yield services
         finally:
@@ -209,6 +216,7 @@ async def _running(
         store=store,
         state=state,
         committer=committer,
+        vault=outside.vault,
         feed=feed,
         metrics=metrics if settings.metrics else None,
     )
@@ -223,11 +231,18 @@ async def _running(
     finally:
         feed.notify()
         await _cancel(working)
-        if not committer.failed:
-            indexes.freeze(state.sequence, now_ms=clock.now_ms())
-            await checkpointer.save(committer)
+        await _save_last(committer, checkpointer, recovered, clock)
         await _cancel([committing])
         indexes.close()
+
+
+async def _save_last(
+    committer: Committer, checkpointer: Checkpointer, recovered: Recovered, clock: Clock
+) -> None:
+    """Save the state before the end, unless the store failed."""
+    if not committer.failed:
+        recovered.indexes.freeze(recovered.state.sequence, now_ms=clock.now_ms())
+        await checkpointer.save(committer)
 
 
 def _readings(
@@ -247,13 +262,16 @@ def _readings(
     }
 
 
-def _recovered(settings: Settings, store: SqliteStore, clock: Clock, ids: IdSource) -> Recovered:
+def _recovered(
+    settings: Settings, store: SqliteStore, clock: Clock, ids: IdSource, vault: Vault
+) -> Recovered:
     limits = Limits(
         alerts_per_scope=settings.alerts_per_scope,
         identifier_days=settings.identifier_days,
         auto_create_customers=settings.customers_auto_create,
     )
-    recovered = recover(store, settings.folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
+    folder = settings.folder / KEYS_FOLDER
+    recovered = recover(store, folder, limits=limits, clock=clock, ids=ids, vault=vault)
     logger.info("state recovered", sequence=recovered.state.sequence, replayed=recovered.replayed)
     return recovered
 

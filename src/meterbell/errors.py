@@ -18,6 +18,7 @@ MeterbellError
 ├── OverloadedError               the queue is full; the same request may be sent again later
 ├── StoreUnavailableError         nothing was acknowledged; the same request may be sent again
 │   └── StoreFailedError          … and the store can't be trusted any more: the process must end
+├── SecretUnreadableError         a secret in the database can't be decrypted
 └── SettingsError                 the server can't start as it was asked to
 """
 
@@ -114,6 +115,10 @@ class StoreUnavailableError(MeterbellError):
 
 class StoreFailedError(StoreUnavailableError):
     """The store can't be trusted any more: nothing may be acknowledged, the process must end."""
+
+
+class SecretUnreadableError(MeterbellError):
+    """A secret in the database can't be decrypted: it was changed, or its key is not there."""
 
 
 class SettingsError(MeterbellError):

@@ -30,6 +30,9 @@ class IdSource(Protocol):
     def number(self, *, below: int) -> int:
         """Return a whole number from 0 up to, not including, `below`."""
 
+    def raw(self, count: int) -> bytes:
+        """Return `count` bytes; from any thread."""
+
 
 class RandomIds:
     """Ids from the system's secure random numbers; 24 characters hold 142 bits."""
@@ -56,6 +59,10 @@ class RandomIds:
         """Return a random whole number."""
         return secrets.randbelow(below)
 
+    def raw(self, count: int) -> bytes:
+        """Return random bytes."""
+        return secrets.token_bytes(count)
+
 
 class CountingIds:
     """Ids that count up, for tests that need to know them beforehand."""
@@ -72,6 +79,11 @@ class CountingIds:
         """Return the next number, counted round."""
         self._count += 1
         return self._count % below
+
+    def raw(self, count: int) -> bytes:
+        """Return the next number in `count` bytes."""
+        self._count += 1
+        return self._count.to_bytes(count, "big")
 
 
 def new_id(ids: IdSource, prefix: str, *, livemode: bool | None = None) -> str:

@@ -10,6 +10,7 @@ from meterbell.ledger.committer import Committer
 from meterbell.metrics import Metrics
 from meterbell.settings import Settings
 from meterbell.store.base import Store
+from meterbell.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Services:
         store: Reads of what is committed: `store.reader`, `store.find_event`.
         state: Meters, alerts and counters in memory; read only.
         committer: Everything that changes anything.
+        vault: Seals secrets before they are stored, and opens them where they are used.
         feed: Wakes those who wait for new events.
         metrics: What happened; None where it is not to be told.
     """
@@ -33,5 +35,6 @@ class Services:
     store: Store
     state: State
     committer: Committer
+    vault: Vault
     feed: EventFeed
     metrics: Metrics | None = None

@@ -28,6 +28,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
         test_key: A test-mode secret key to accept besides the stored ones, for scripts and CI.
+        secret_keys: Keys that the secrets in the database are encrypted with, 32 random bytes in
+            base64 each, with commas between: the first encrypts, any decrypts. None for those in
+            the file `secret-keys` in the data folder, which the first start makes (D5). It has no
+            flag: other users of the machine can see flags.
         customers_auto_create: Usage for an unknown customer id creates the customer.
         identifier_days: For how many days an identifier counts once; at least 35 (C2).
         retention_days: For how many days of receipt raw meter events are kept, at least as many as
@@ -48,6 +52,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 4242
     test_key: str | None = None
+    secret_keys: str | None = None
     customers_auto_create: bool = False
     identifier_days: Annotated[int, Meta(ge=35)] = 35
     retention_days: Annotated[int, Meta(ge=35)] | None = None
@@ -69,6 +74,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def database(self) -> Path:
         """The database file."""
         return self.folder / "meterbell.db"
+
+    @property
+    def key_file(self) -> Path:
+        """The file with the keys of secrets, where no setting has them."""
+        return self.folder / "secret-keys"
 
 
 def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -> Settings:

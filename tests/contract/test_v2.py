@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import stripe
 
-from meterbell.api.v2.sessions import META_KEY, Claims, read_token, sign
+from meterbell.api.v2.sessions import Claims, read_token, sign
+from meterbell.store import tables
+from meterbell.store.sealing import SESSION_KEY, row
 from tests.support.receiver import Received, WebhookReceiver
 from tests.support.server import ServerProcess, client
+from tests.support.vault import vault_of
 from tests.support.waiting import wait_for
 
 ERRORS = "v1.billing.meter.error_report_triggered"
@@ -163,8 +166,8 @@ def open_windows(data: Path, meter: str) -> int:
 def secret_of(data: Path) -> str:
     """Return what an installation signs its tokens with."""
     with closing(sqlite3.connect(f"file:{data}/meterbell.db?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT value FROM meta WHERE key = ?", (META_KEY,))
-        return str(rows.fetchone()[0])
+        rows = connection.execute("SELECT value FROM meta WHERE key = ?", (SESSION_KEY,))
+        return vault_of(data).open(rows.fetchone()[0], about=row(tables.meta, SESSION_KEY))
 
 
 def test_an_expired_session_is_replaced_as_the_guide_says(

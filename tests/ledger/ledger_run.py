@@ -29,6 +29,7 @@ from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
 from meterbell.store.tables import alert as alert_table
 from tests.builders import NOW, all_counters, stream_batch
+from tests.support.vault import TEST_VAULT
 
 
 @dataclass
@@ -136,6 +137,7 @@ def open_recovered(
         limits=limits or Limits(),
         clock=SettableClock(now * 1000),
         ids=RandomIds(),
+        vault=TEST_VAULT,
     )
 
 

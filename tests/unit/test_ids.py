@@ -34,6 +34,14 @@ def test_random_numbers_stay_below_the_bound_and_reach_every_value() -> None:
     assert {ids.number(below=3) for _ in range(300)} == {0, 1, 2}
 
 
+def test_raw_bytes_are_as_many_as_asked_for_and_do_not_repeat() -> None:
+    for ids in (RandomIds(), CountingIds()):
+        drawn = [ids.raw(28) for _ in range(20)]
+
+        assert {len(one) for one in drawn} == {28}
+        assert len(set(drawn)) == 20
+
+
 def test_counted_numbers_go_round() -> None:
     ids = CountingIds()
 

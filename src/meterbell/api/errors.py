@@ -16,6 +16,7 @@ from meterbell.errors import (
     OverloadedError,
     PermissionDeniedError,
     RequestError,
+    SecretUnreadableError,
     SessionExpiredError,
     SettingsError,
     StoreFailedError,
@@ -78,6 +79,7 @@ ANSWERS: dict[type[MeterbellError], Answer] = {
         503, "api_error", v2_code="service_unavailable", should_retry=True
     ),
     StoreFailedError: Answer(503, "api_error", v2_code="service_unavailable", should_retry=True),
+    SecretUnreadableError: Answer(500, "api_error", v2_code="internal_error"),
     SettingsError: Answer(500, "api_error", v2_code="internal_error"),
 }
 UNEXPECTED = Answer(500, "api_error", v2_code="internal_error")

@@ -81,6 +81,19 @@ def change_key(objects: Objects, key: ApiKey, **changes: object) -> ApiKey:
     return objects.find(ApiKey, _columns.id == key.id)[0]
 
 
+def require_database(database: Path) -> None:
+    """Refuse a folder without a database, or with an old one.
+
+    Raises:
+        CommandError: There is no up-to-date database.
+    """
+    if not is_current(database):
+        raise CommandError(
+            f"There is no up-to-date database at {database}. Start the server once with "
+            "`meterbell serve`, which makes it, or name another folder with --data."
+        )
+
+
 @contextmanager
 def open_objects(database: Path) -> Iterator[Objects]:
     """Read and change control objects in one transaction.
@@ -88,11 +101,7 @@ def open_objects(database: Path) -> Iterator[Objects]:
     Raises:
         CommandError: There is no up-to-date database, or the server keeps it busy.
     """
-    if not is_current(database):
-        raise CommandError(
-            f"There is no up-to-date database at {database}. Start the server once with "
-            "`meterbell serve`, which makes it, or name another folder with --data."
-        )
+    require_database(database)
     connection = Connection(database)
     try:
         connection.run("BEGIN IMMEDIATE")

@@ -15,6 +15,7 @@ from meterbell.cli import (
     keys,
     listen,
     meters,
+    secret_keys,
     send,
     serve,
     trigger,
@@ -41,6 +42,7 @@ app.add_typer(meters.app, name="meters")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(customers.app, name="customers")
 app.add_typer(events.app, name="events")
+app.add_typer(secret_keys.app, name="secrets")
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

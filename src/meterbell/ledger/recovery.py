@@ -38,6 +38,8 @@ from meterbell.ledger.retention import Drop, load_retention, require_counters
 from meterbell.records import TriggerRecord
 from meterbell.store import tables
 from meterbell.store.base import Checkpoint, Store
+from meterbell.store.sealing import DIGEST_KEY, read_fact, store_fact
+from meterbell.vault import Vault
 
 _GROUP = 200
 _EVENTS_AT_ONCE = 8000
@@ -64,7 +66,7 @@ class Recovered(msgspec.Struct):
 
 
 def recover(
-    store: Store, folder: Path, *, limits: Limits, clock: Clock, ids: IdSource
+    store: Store, folder: Path, *, limits: Limits, clock: Clock, ids: IdSource, vault: Vault
 ) -> Recovered:
     """Return the state that the log stands for.
 
@@ -74,12 +76,13 @@ def recover(
         limits: The state's bounds.
         clock: The present, for identifiers that are too old to matter.
         ids: For the installation's secret, made at the first start.
+        vault: Where that secret is safe.
     """
     # All that is made here stays: looking for garbage in it again and again takes most of a start.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        indexes = KeyIndexes(folder, secret=_secret(store, ids))
+        indexes = KeyIndexes(folder, secret=_secret(store, ids, vault))
         return _recover(store, indexes, limits=limits, now_ms=clock.now_ms())
     finally:
         if was_enabled:
@@ -121,13 +124,13 @@ def _recover(store: Store, indexes: KeyIndexes, *, limits: Limits, now_ms: int) 
     return recovered
 
 
-def _secret(store: Store, ids: IdSource) -> str:
+def _secret(store: Store, ids: IdSource, vault: Vault) -> str:
     """Return the installation's secret for digests, made at the first start."""
-    found = store.reader.get_meta("digest_key")
+    found = read_fact(store.reader, vault, DIGEST_KEY)
     if found is None:
         found = ids.token(43)
         with store.transaction():
-            store.writer.set_meta("digest_key", found)
+            store_fact(store.writer, vault, DIGEST_KEY, found)
     return found
 
 

@@ -31,6 +31,7 @@ from meterbell.settings import Settings
 from meterbell.store.sqlite import SqliteStore
 from meterbell.wire.form import encode_form
 from tests.builders import NOW
+from tests.support.vault import TEST_VAULT
 
 TEST_KEY = "sk_test_unit_tests"
 LIVE_KEY = "sk_live_unit_tests"
@@ -263,7 +264,9 @@ async def running_api(
         alerts_per_scope=settings.alerts_per_scope,
         auto_create_customers=settings.customers_auto_create,
     )
-    recovered = recover(store, folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids)
+    recovered = recover(
+        store, folder / KEYS_FOLDER, limits=limits, clock=clock, ids=ids, vault=TEST_VAULT
+    )
     state = recovered.state
     failures: list[Exception] = []
 
@@ -288,6 +291,7 @@ async def running_api(
         store=store,
         state=state,
         committer=committer,
+        vault=TEST_VAULT,
         feed=feed,
     )
     task = asyncio.create_task(committer.run())

@@ -65,6 +65,7 @@ TABLE: list[tuple[Callable[[str], MeterbellError], int, str, str | None, bool]] 
     (errors.OverloadedError, 429, "invalid_request_error", "rate_limit", True),
     (errors.StoreUnavailableError, 503, "api_error", None, True),
     (errors.StoreFailedError, 503, "api_error", None, True),
+    (errors.SecretUnreadableError, 500, "api_error", None, False),
     (errors.SettingsError, 500, "api_error", None, False),
 ]
 

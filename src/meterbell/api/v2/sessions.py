@@ -20,12 +20,10 @@ from meterbell.errors import AuthenticationError, SessionExpiredError
 from meterbell.ids import new_id
 from meterbell.ledger.transaction import Transaction
 from meterbell.services import Services
+from meterbell.store.sealing import SESSION_KEY, read_fact, store_fact
 from meterbell.wire.objects_v2 import render_session
 
 SESSION_MS = 15 * 60 * 1000
-META_KEY = "session_key"
-"""Where the installation's secret for tokens is, among its `meta` facts."""
-
 _PREFIX = "mes_tok_"
 _TOKEN_LENGTH_MAX = 1000
 _SECRET_LENGTH = 43
@@ -122,7 +120,7 @@ class SessionAuthenticator:
 
 def stored_secret(services: Services) -> str | None:
     """Return the secret that tokens are signed with; None before the first session."""
-    return services.store.reader.get_meta(META_KEY)
+    return read_fact(services.store.reader, services.vault, SESSION_KEY)
 
 
 async def installation_secret(services: Services) -> str:
@@ -131,15 +129,16 @@ async def installation_secret(services: Services) -> str:
     Raises:
         StoreUnavailableError: It can't be made now.
     """
+    vault = services.vault
     found = stored_secret(services)
     if found is not None:
         return found
 
     def command(transaction: Transaction) -> str:
-        found = transaction.objects.get_meta(META_KEY)
+        found = read_fact(transaction.objects, vault, SESSION_KEY)
         if found is None:
             found = transaction.ids.token(_SECRET_LENGTH)
-            transaction.objects.set_meta(META_KEY, found)
+            store_fact(transaction.objects, vault, SESSION_KEY, found)
         return found
 
     return await services.committer.execute(command)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from meterbell.api.v2.sessions import META_KEY
 from meterbell.ledger.reports import WINDOW_SECONDS, Reporter
 from meterbell.records import ErrorWindow
+from meterbell.store.sealing import SESSION_KEY, read_fact
 from tests.unit.api.running import TEST_KEY, Api, Reply, usage
 
 KEY = {"Idempotency-Key": "key-1"}
@@ -54,6 +54,6 @@ async def report(api: Api) -> list[Any]:
 
 
 def secret_of(api: Api) -> str:
-    secret = api.services.store.reader.get_meta(META_KEY)
+    secret = read_fact(api.services.store.reader, api.services.vault, SESSION_KEY)
     assert secret is not None
     return secret
