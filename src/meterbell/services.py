@@ -1,11 +1,12 @@
 """What request handlers and pages work with, put together by `app.py`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from meterbell.clock import Clock
 from meterbell.delivery.listeners import EventFeed
 from meterbell.engine.state import State
 from meterbell.ids import IdSource
+from meterbell.insight.insight import Insight
 from meterbell.ledger.committer import Committer
 from meterbell.metrics import Metrics
 from meterbell.settings import Settings
@@ -27,6 +28,7 @@ class Services:
         vault: Seals secrets before they are stored, and opens them where they are used.
         feed: Wakes those who wait for new events.
         metrics: What happened; None where it is not to be told.
+        insight: What usage says to people.
     """
 
     settings: Settings
@@ -38,3 +40,8 @@ class Services:
     vault: Vault
     feed: EventFeed
     metrics: Metrics | None = None
+    insight: Insight = field(init=False)
+
+    def __post_init__(self) -> None:
+        insight = Insight.over(self.store, self.state, self.committer, self.clock)
+        object.__setattr__(self, "insight", insight)

@@ -54,6 +54,19 @@ def test_alerts(run: Run) -> None:
     assert "No alerts" in after.stderr
 
 
+def test_alerts_are_explained(run: Run) -> None:
+    fired = data_of(run, "trigger", "billing.alert.triggered")
+    ask = ("alerts", "explain", fired["alert"], "--customer")
+
+    found = data_of(run, *ask, fired["customer"])
+    told, unknown = run(*ask, fired["customer"]), run(*ask, "cus_[none]")
+
+    assert found["trigger"]["event"] == fired["event"]
+    assert told.stdout.startswith("Triggered at 1 on ")
+    assert "for no webhook endpoint" in told.stderr
+    assert "no customer cus_[none] in test mode" in unknown.stdout
+
+
 def test_customers(run: Run) -> None:
     data_of(run, "customers", "create", "--id", "cus_ada", "--name", "Ada", "--email", "a@b.test")
     found = run("customers", "list", "--email", "a@b.test")

@@ -5,7 +5,7 @@ counts and each trigger anew by its definition, with no running state to get wro
 of the engine. Values are exact decimals in the meter's unit; times are Unix seconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact
 from functools import reduce
@@ -244,6 +244,47 @@ class Reference:
                     done.add((alert.alert, customer))
                     fired.append(Fired(alert.alert, customer, value, entry.position))
         return fired
+
+    def explanation(
+        self, alert: NewAlert, customer: str, fired: Collection[tuple[str, str]]
+    ) -> tuple[str, Decimal | None, Decimal | None]:
+        """Return how an alert stands for a customer: in a word, what counts, what does not.
+
+        `fired` are alert and customer of each of the triggers, which take long to work out.
+        """
+        meter = self.meters[False, alert.meter]
+        status = self.status(alert.alert)
+        known = (False, customer) in self.customers
+        mine = alert.customer in (None, customer)
+        usage = self.usage(alert, customer, len(self.log))
+        words = [
+            ("triggered", (alert.alert, customer) in fired),
+            ("customer_unknown", not known),
+            ("other_customer", not mine),
+            ("archived", status == "archived"),
+            ("inactive", status == "inactive"),
+            ("meter_inactive", not meter.active),
+            ("no_usage", customer not in self.users(alert.meter)),
+            ("due", usage >= alert.gte),
+            ("below", True),
+        ]
+        word = next(word for word, holds in words if holds)
+        if not known or not mine or status == "archived":
+            return word, None, None
+        events = counting(meter, self.surviving(meter, customer, len(self.log)))
+        if meter.formula != "last":
+            return word, usage, combine(meter, events) - usage
+        newest = max(events, key=lambda event: (event.timestamp, event.position), default=None)
+        is_old = newest is not None and newest.position < alert.position and not alert.lifetime
+        return word, usage, newest.value if newest is not None and is_old else ZERO
+
+    def users(self, meter: str) -> set[str]:
+        """Return the customers of whom usage of a meter ever came in test mode."""
+        return {
+            entry.customer
+            for entry in self.log
+            if isinstance(entry, Usage) and (entry.livemode, entry.meter) == (False, meter)
+        }
 
     def summary(
         self, meter: RefMeter, customer: str, *, start: int, end: int, window: int | None

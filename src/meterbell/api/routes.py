@@ -29,6 +29,7 @@ from meterbell.api.http import (
 from meterbell.api.params import read_params
 from meterbell.api.reference import reference_pages
 from meterbell.api.v1 import (
+    alert_insight,
     alerts,
     customers,
     events,
@@ -59,6 +60,7 @@ OPERATIONS: list[Operation] = [
     *summaries.OPERATIONS,
     *meter_events.OPERATIONS,
     *alerts.OPERATIONS,
+    *alert_insight.OPERATIONS,
     *events.OPERATIONS,
     *webhook_endpoints.OPERATIONS,
 ]

@@ -1,6 +1,9 @@
 """What answers look like, as JSON schemas: written once, as data, beside `wire.objects`."""
 
-from typing import Any
+from typing import Any, get_args
+
+from meterbell.engine.explain import Outcome
+from meterbell.records import DeliveryStatus
 
 Schema = dict[str, Any]
 
@@ -168,6 +171,57 @@ _ALERT = _record(
         ),
     },
 )
+_DECIMAL: Schema = {"type": "string", "description": "An exact decimal."}
+_EXPLANATION = _record(
+    "billing.alert_explanation",
+    {
+        "alert": _TEXT,
+        "customer": _TEXT,
+        "meter": _TEXT,
+        "outcome": {
+            **_one_of(*get_args(Outcome)),
+            "description": "That it triggered, or the first thing that keeps it from that.",
+        },
+        "explanation": {**_TEXT, "description": "The same for people."},
+        "gte": _INTEGER,
+        "usage": _or_null({**_DECIMAL, "description": "What counts for the alert, exactly."}),
+        "remaining": _or_null({**_DECIMAL, "description": "What is missing, exactly."}),
+        "not_counted": _or_null(
+            {**_DECIMAL, "description": "Usage from before the alert's creation, exactly."}
+        ),
+        "since": _or_null({**_TIME, "description": "Since when it has been switched off."}),
+        "trigger": _or_null(
+            _object(
+                {
+                    "created": _TIME,
+                    "value_decimal": _DECIMAL,
+                    "event": {**_TEXT, "description": "The event that told of it."},
+                    "sequence": {**_INTEGER, "description": "Its place in commit order."},
+                    "meter_event": _or_null(
+                        _object(
+                            {
+                                "identifier": _TEXT,
+                                "created": _TIME,
+                                "timestamp": _TIME,
+                                "cancelled": _FLAG,
+                            }
+                        )
+                    ),
+                    "deliveries": _list_of(
+                        _object(
+                            {
+                                "endpoint": _TEXT,
+                                "status": _one_of(*get_args(DeliveryStatus)),
+                                "attempts": _INTEGER,
+                                "next_attempt": _or_null(_TIME),
+                            }
+                        )
+                    ),
+                }
+            )
+        ),
+    },
+)
 _TRIGGERED = _record(
     "billing.alert_triggered",
     {
@@ -233,6 +287,7 @@ SCHEMAS: dict[str, Schema] = {
     "billing.meter_event_summary": _SUMMARY,
     "billing.alert": _ALERT,
     "billing.alert_triggered": _TRIGGERED,
+    "billing.alert_explanation": _EXPLANATION,
     "event": _EVENT,
     "webhook_endpoint": _ENDPOINT,
     "deleted_webhook_endpoint": _deleted("webhook_endpoint"),

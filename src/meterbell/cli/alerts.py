@@ -1,8 +1,9 @@
-"""`meterbell alerts`: list, get, create, activate, deactivate, archive."""
+"""`meterbell alerts`: list, get, create, activate, deactivate, archive, explain."""
 
 from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from meterbell.cli.connection import (
     DATA_DEFAULT,
@@ -14,10 +15,11 @@ from meterbell.cli.connection import (
     connected,
 )
 from meterbell.cli.listing import LimitOption, StartingAfterOption, object_path, page, show_list
-from meterbell.cli.output import examples, print_raw_json, print_table
+from meterbell.cli.output import examples, print_raw_json, print_table, print_text
 
 app = typer.Typer(
-    help="Who is told when: list, get, create, switch off and on, archive.", no_args_is_help=True
+    help="Who is told when: list, get, create, switch off and on, archive, explain.",
+    no_args_is_help=True,
 )
 
 _PATH = "/v1/billing/alerts"
@@ -145,6 +147,33 @@ def archive(
     """Archive an alert, for good."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
         _show(api.post(object_path(_PATH, alert, "archive")), as_json=as_json)
+
+
+@app.command(epilog=examples("meterbell alerts explain alrt_12 --customer cus_1"))
+def explain(
+    alert: AlertArgument,
+    *,
+    customer: Annotated[str, typer.Option(help="For which customer.")],
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why an alert triggered for a customer, or why not."""
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        reply = api.get(object_path(_PATH, alert, "explain"), {"customer": customer})
+        if as_json:
+            print_raw_json(reply.body)
+            return
+        print_text(escape(reply.data["explanation"]))
+        trigger = reply.data["trigger"]
+        if trigger is not None:
+            rows = [
+                (delivery["endpoint"], delivery["status"], str(delivery["attempts"]))
+                for delivery in trigger["deliveries"]
+            ]
+            empty = f"{trigger['event']} was for no webhook endpoint."
+            print_table(("endpoint", trigger["event"], "attempts"), rows, empty=empty)
 
 
 def _row(alert: dict[str, Any]) -> tuple[str, ...]:

@@ -98,7 +98,7 @@ def cross(
         ]
     waiting = []
     for alert in _watched(counter, scopes):
-        usage = usage_counted(meter, counter, detail.baselines.get(alert.id))
+        usage = usage_counted(meter, counter.total, detail.baselines.get(alert.id))
         if usage >= threshold_of(alert):
             fired.append((alert, usage))
         else:

@@ -92,19 +92,19 @@ def remove_event(
         _replace_newest(meter, counter, gone, hour_events)
 
 
-def usage_counted(meter: Meter, counter: Counter, baseline: Baseline | None) -> int:
+def usage_counted(meter: Meter, total: int, baseline: Baseline | None) -> int:
     """Return the usage that counts for an alert, in units of 10^-12 (A2).
 
     Args:
         meter: Decides how usage adds up.
-        counter: The customer's counter.
+        total: Of the customer's counter.
         baseline: The alert's baseline in the counter; None if all of the counter counts.
     """
     if baseline is None:
-        return counter.total
+        return total
     if meter.formula == "last":
         return 0 if baseline.since is None else baseline.since.value
-    return counter.total - baseline.value
+    return total - baseline.value
 
 
 def _put_in(meter: Meter, counter: Counter, counted: Counted) -> int:

@@ -344,6 +344,23 @@ class CounterTable:
         ].tolist()
         return found
 
+    def counters_of(self, meter: int) -> tuple[Numbers, Numbers]:
+        """Return the customers of a meter that have a counter, ascending, and their rows."""
+        customers = np.flatnonzero(self._slots[meter])
+        return customers, self._slots[meter][customers].astype(np.int64) - 1
+
+    def with_more(self, slots: Numbers) -> Numbers:
+        """Return the places of those counters that have a detail or that no row can hold."""
+        has_more = np.zeros(len(slots), dtype=np.bool_)
+        for kept in (self.details, self._large):
+            if kept:
+                has_more |= np.fromiter(map(kept.__contains__, slots.tolist()), np.bool_)
+        return np.flatnonzero(has_more)
+
+    def is_large(self, slot: int) -> bool:
+        """Return whether no row can hold the counter."""
+        return slot in self._large
+
     def _slots_for(self, meter: int, customer: int) -> NDArray[np.int32]:
         slots = self._slots[meter]
         if customer >= len(slots):

@@ -105,6 +105,9 @@ class Store(Protocol):
     def find_event(self, sequence: int) -> MeterEvent | None:
         """Return a committed meter event; None if the log holds it no more."""
 
+    def received_at_ms(self, sequence: int) -> int | None:
+        """Return when an entry of the log was accepted; None if the log does not hold it."""
+
     def read_chain(self, meter: Meter, head: int) -> Iterator[tuple[Counted, int]]:
         """Yield a meter's event and those before it in its counter and hour, latest first.
 

@@ -159,6 +159,13 @@ class LogReader:
             del self._firsts[bisect_left(self._firsts, gone)]
         return run.row(sequence - run.sequence), run.received_at_ms
 
+    def received_at_ms(self, sequence: int) -> int | None:
+        """Return when an entry was accepted; None if the log does not hold it."""
+        found = self._connection.run(_READ_RUN, (sequence,))
+        if not found or found[0][0] + found[0][1] <= sequence:
+            return None
+        return int(found[0][3])
+
     def find_link(self, sequence: int) -> tuple[int, str | None, int] | None:
         """Return a meter event's timestamp, its value, and the one before it in its hour.
 

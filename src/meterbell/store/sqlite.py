@@ -148,6 +148,10 @@ class SqliteStore:
         row, received_at_ms = found
         return event_of(self._meter(row.meter), row, sequence, received_at_ms)
 
+    def received_at_ms(self, sequence: int) -> int | None:
+        """Return when an entry of the log was accepted; None if the log does not hold it."""
+        return self._log.received_at_ms(sequence)
+
     def read_chain(self, meter: Meter, head: int) -> Iterator[tuple[Counted, int]]:
         """Yield a meter's event and those before it in its counter and hour, latest first."""
         connection = Connection(self._path, readonly=True)

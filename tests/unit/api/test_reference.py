@@ -127,6 +127,7 @@ async def test_answers_have_the_fields_that_the_document_promises(api: Api) -> N
         f"/v1/billing/meters/{meter['id']}/event_summaries",
         {"customer": "cus_a", "start_time": 0, "end_time": 60},
     )
+    explained = await api.got(f"/v1/billing/alerts/{alert['id']}/explain", {"customer": "cus_a"})
     endpoint = await api.made(
         "/v1/webhook_endpoints", {"url": "http://127.0.0.1/", "enabled_events": ["*"]}
     )
@@ -140,6 +141,7 @@ async def test_answers_have_the_fields_that_the_document_promises(api: Api) -> N
     fits(event, SCHEMAS["billing.meter_event"])
     fits(adjustment, SCHEMAS["billing.meter_event_adjustment"])
     fits(summaries["data"][0], SCHEMAS["billing.meter_event_summary"])
+    fits(explained, SCHEMAS["billing.alert_explanation"])
     fits(endpoint, SCHEMAS["webhook_endpoint"])
     fits(told, SCHEMAS["event"])
     fits(told["data"]["object"], SCHEMAS["billing.alert_triggered"])

@@ -1,0 +1,26 @@
+"""All that reads usage for people, over one state."""
+
+from dataclasses import dataclass
+
+from meterbell.clock import Clock
+from meterbell.engine.state import State
+from meterbell.insight.explain import Explainer
+from meterbell.insight.progress import ProgressReader
+from meterbell.ledger.committer import Committer
+from meterbell.store.base import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """What usage says, and what it would have done; nothing here changes anything."""
+
+    progress: ProgressReader
+    explainer: Explainer
+
+    @classmethod
+    def over(cls, store: Store, state: State, committer: Committer, clock: Clock) -> "Insight":
+        """Return readers of one state."""
+        return cls(
+            progress=ProgressReader(state, clock),
+            explainer=Explainer(store, state, committer),
+        )
