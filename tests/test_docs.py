@@ -13,7 +13,7 @@ import typer.main
 
 from meterbell.api.call import Operation
 from meterbell.api.errors import ANSWERS, UNEXPECTED
-from meterbell.api.routes import LISTEN, OPERATIONS
+from meterbell.api.routes import OPERATIONS, OURS
 from meterbell.api.v2.route import Route
 from meterbell.api.v2.router import ROUTES
 from meterbell.cli.main import app
@@ -22,7 +22,7 @@ from tests.support.server import ServerProcess
 from tests.support.tree import ROOT, files, modules, text_of
 from tests.unit.test_errors import all_errors
 
-ALL_ROUTES: list[Operation | Route] = [*OPERATIONS, LISTEN, *ROUTES]
+ALL_ROUTES: list[Operation | Route] = [*OPERATIONS, *OURS, *ROUTES]
 RULES = [
     *(f"C{number}" for number in range(1, 8)),
     *(f"A{number}" for number in range(1, 9)),

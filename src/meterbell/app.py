@@ -16,7 +16,7 @@ from meterbell.api.routes import Api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.listeners import EventFeed
-from meterbell.engine.state import Limits, State
+from meterbell.engine.state import Limits
 from meterbell.errors import SettingsError, StoreFailedError
 from meterbell.ids import IdSource, RandomIds
 from meterbell.ledger.checkpoints import Checkpointer
@@ -27,6 +27,7 @@ from meterbell.ledger.reports import Reporter
 from meterbell.ledger.retention import Retainer
 from meterbell.metrics import Metrics
 from meterbell.records import Delivery, Event
+from meterbell.requestlog.log import RequestLog
 from meterbell.services import Services
 from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
@@ -185,10 +186,6 @@ async def _running(
         for observer in outside.observers(metrics):
             observer.group_committed(committed)
 
-    def on_attempt(outcome: str, attempt: int, milliseconds: int) -> None:
-        for observer in outside.observers(metrics):
-            observer.attempt_ended(outcome, attempt, milliseconds)
-
     committer = Committer(
         store=store,
         state=state,
@@ -205,9 +202,8 @@ async def _running(
         clock=clock,
         ids=ids,
         settings=settings,
-        on_attempt=on_attempt,
+        on_attempt=partial(_tell_attempt, outside.observers(metrics)),
     )
-    metrics.read_from(partial(_readings, store, state, committer, indexes))
     reporter = Reporter(store=store, execute=committer.execute, clock=clock)
     services = Services(
         settings=settings,
@@ -218,12 +214,17 @@ async def _running(
         committer=committer,
         vault=outside.vault,
         feed=feed,
+        requests=RequestLog(
+            store=store, committer=committer, clock=clock, days=settings.request_log_days
+        ),
         metrics=metrics if settings.metrics else None,
     )
-    committing = asyncio.create_task(committer.run(), name="committer")
+    metrics.read_from(partial(_readings, services, indexes))
+    committing = _start(committer=committer.run())
     working = _start(
         dispatcher=dispatcher.run(),
         reporter=reporter.run(),
+        requests=services.requests.run(),
         **_saving(services, recovered, checkpointer),
     )
     try:
@@ -232,7 +233,7 @@ async def _running(
         feed.notify()
         await _cancel(working)
         await _save_last(committer, checkpointer, recovered, clock)
-        await _cancel([committing])
+        await _cancel(committing)
         indexes.close()
 
 
@@ -245,14 +246,21 @@ async def _save_last(
         await checkpointer.save(committer)
 
 
-def _readings(
-    store: SqliteStore, state: State, committer: Committer, indexes: KeyIndexes
-) -> dict[str, float]:
+def _tell_attempt(
+    observers: Sequence[Metrics | Traces], outcome: str, attempt: int, milliseconds: int
+) -> None:
+    for observer in observers:
+        observer.attempt_ended(outcome, attempt, milliseconds)
+
+
+def _readings(services: Services, indexes: KeyIndexes) -> dict[str, float]:
+    store, state, committer = services.store, services.state, services.committer
     in_memory, in_segments = indexes.keys
     return {
         "meterbell_log_sequence": state.sequence,
         "meterbell_queue_depth": committer.waiting,
         "meterbell_queue_refused": committer.turned_away,
+        "meterbell_requests_left_out": services.requests.left_out,
         "meterbell_counters": len(state.table),
         "meterbell_keys_in_memory": in_memory,
         "meterbell_keys_in_segments": in_segments,

@@ -10,7 +10,8 @@ import structlog
 
 LEVELS = ("debug", "info", "warning", "error")
 
-_SECRET = re.compile(r"\b((?:sk|rk)_(?:test|live)_|whsec_)[A-Za-z0-9_]+")
+# What follows goes on over dots: tokens of sessions have one, and messages shorten with them.
+_SECRET = re.compile(r"((?:sk|rk|pk)_(?:test|live)_|whsec_|mes_tok_)[A-Za-z0-9_.…=+/-]+")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"']+")
 _USERINFO = re.compile(r"(https?://)[^/@\s]+@")
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")

@@ -37,6 +37,10 @@ READ: dict[str, tuple[str, str]] = {
     "meterbell_log_sequence": ("gauge", "Place in commit order of the latest log entry."),
     "meterbell_queue_depth": ("gauge", "Meter events and changes that wait for their commit."),
     "meterbell_queue_refused": ("counter", "Requests refused with 429 because the queue was full."),
+    "meterbell_requests_left_out": (
+        "counter",
+        "Requests left out of the request log because too many failed at once, or waited.",
+    ),
     "meterbell_counters": ("gauge", "Counters in memory, one for each meter and customer."),
     "meterbell_keys_in_memory": ("gauge", "Identifiers and request keys in memory."),
     "meterbell_keys_in_segments": ("gauge", "Identifiers and request keys in mapped files."),

@@ -165,6 +165,35 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     revoked_at: int | None
 
 
+class RequestEntry(Struct, frozen=True, kw_only=True):
+    """A request to the API as the request log keeps it: no body, no query string, no secret.
+
+    Attributes:
+        id: What `Request-Id` named it.
+        livemode: The key's mode; None where the key named none.
+        path: Decoded; holds ids at most.
+        duration_us: From reading the request to its answer.
+        key_last4: Of the API key, if it is known.
+        skipped: How many requests of this mode, since the entry before this one, should have been
+            kept and were not.
+    """
+
+    number: int = 0
+    id: str
+    livemode: bool | None
+    created_ms: int
+    method: str
+    path: str
+    status: int
+    duration_us: int
+    key_last4: str | None = None
+    error_type: str | None = None
+    error_code: str | None = None
+    error_param: str | None = None
+    error_message: str | None = None
+    skipped: int = 0
+
+
 class TriggerRecord(Struct, frozen=True, kw_only=True):
     """The once-only fact that an alert fired for a customer; `value` is an exact decimal."""
 

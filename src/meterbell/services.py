@@ -9,6 +9,7 @@ from meterbell.ids import IdSource
 from meterbell.insight.insight import Insight
 from meterbell.ledger.committer import Committer
 from meterbell.metrics import Metrics
+from meterbell.requestlog.log import RequestLog
 from meterbell.settings import Settings
 from meterbell.store.base import Store
 from meterbell.vault import Vault
@@ -27,6 +28,7 @@ class Services:
         committer: Everything that changes anything.
         vault: Seals secrets before they are stored, and opens them where they are used.
         feed: Wakes those who wait for new events.
+        requests: The request log.
         metrics: What happened; None where it is not to be told.
         insight: What usage says to people.
     """
@@ -39,6 +41,7 @@ class Services:
     committer: Committer
     vault: Vault
     feed: EventFeed
+    requests: RequestLog
     metrics: Metrics | None = None
     insight: Insight = field(init=False)
 

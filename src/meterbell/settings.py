@@ -42,6 +42,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             each of them, and 1 MiB at least.
         checkpoint_seconds: How often the state in memory is saved, to shorten the next start.
         webhook_timeout_seconds: Time for one webhook attempt, from DNS to the answer's last byte.
+        request_log_days: For how many days requests are kept in the request log; 0 for not at all.
         metrics: Whether `/metrics` tells how the server is doing, without a key.
         traces: Whether spans of requests, commits and deliveries go to an OpenTelemetry collector,
             which the standard `OTEL_…` variables name; needs `meterbell[otel]`.
@@ -61,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stream_events_max: Annotated[int, Meta(ge=1, le=10_000)] = 100
     checkpoint_seconds: _Positive = 30
     webhook_timeout_seconds: _Positive = 15
+    request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
     metrics: bool = True
     traces: bool = False
     log_level: str = "info"

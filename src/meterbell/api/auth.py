@@ -14,6 +14,7 @@ from meterbell.store.base import Store
 _CACHE_MS = 1000
 _CACHE_MAX = 10_000
 _KEY_LENGTH_MAX = 255
+_HIDDEN_LENGTH_MAX = 16  # a shorter key would be half told by its last four characters
 
 NO_KEY = (
     "You did not provide an API key. You need to provide your API key in the Authorization header, "
@@ -27,11 +28,13 @@ class Principal(NamedTuple):
 
     Attributes:
         key_id: The key's own id, by which it is found again without the key.
+        last4: Its last four characters; None where they would be all there is to guess.
     """
 
     livemode: bool
     permission: Permission
     key_id: str
+    last4: str | None = None
 
     def require(self, method: str, *, is_ingest: bool) -> None:
         """Refuse what the key may not do.
@@ -107,8 +110,24 @@ class Authenticator:
         self._known_ids[key_id] = (now_ms + _CACHE_MS, principal)
         return principal
 
+    def identify(self, header: bytes | None) -> tuple[bool | None, str | None]:
+        """Return mode and last four characters of a key, for the request log, as far as known.
+
+        The database is not looked at, however often somebody comes with a bad key.
+        """
+        cached = self._known.get(header or b"")
+        if cached is not None:
+            return cached[1].livemode, cached[1].last4
+        try:
+            return mode_of(key_in(header)), None
+        except AuthenticationError:
+            return None, None
+
     def _test_principal(self) -> Principal:
-        return Principal(livemode=False, permission="all", key_id=self._test_key_id or "")
+        key = self._test_key or ""
+        last4 = key[-4:] if len(key) > _HIDDEN_LENGTH_MAX else None
+        key_id = self._test_key_id or ""
+        return Principal(livemode=False, permission="all", key_id=key_id, last4=last4)
 
     def _recognise(self, key: str, now: int) -> Principal:
         if self._test_key is not None and digest_of(key) == digest_of(self._test_key):
@@ -133,7 +152,12 @@ def _judge(found: ApiKey, now: int, which: str) -> Principal:
         )
     if found.expires_at is not None and found.expires_at <= now:
         raise AuthenticationError(f"Expired API Key {which}.", code="api_key_expired")
-    return Principal(livemode=found.livemode, permission=found.permission, key_id=found.id)
+    return Principal(
+        livemode=found.livemode,
+        permission=found.permission,
+        key_id=found.id,
+        last4=found.last4,
+    )
 
 
 def key_in(header: bytes | None) -> str:

@@ -11,6 +11,10 @@ from meterbell.services import Services
 
 _EXPAND_DEPTH_MAX = 4
 
+Successes = Literal["kept", "shown", "untold"]
+"""What the request log does with a request that succeeds: keep it, show it to those who watch just
+now, or nothing. Failures are always kept."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
@@ -45,6 +49,7 @@ class Operation:
         answer: Answers after waiting for something.
         write: Changes something and answers; runs in commit order.
         expandable: Fields that may be embedded.
+        successes: What the request log does with them.
         declared: All parameters: `params`, and `expand`, which may stand in any request.
     """
 
@@ -58,6 +63,7 @@ class Operation:
     write: Callable[[Call, Transaction], dict[str, Any]] | None = None
     expandable: frozenset[str] = frozenset()
     is_ingest: bool = False
+    successes: Successes = "kept"
     declared: Mapping[str, Param] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -26,9 +26,10 @@ class Answer(NamedTuple):
 Respond = Callable[[Answer, tuple[tuple[bytes, bytes], ...]], None]
 """Takes an answer, and headers besides its own."""
 
-Report = Callable[[Headers, bytes, Respond], bool]
-"""Takes a request's headers by lower-case name, its whole body, and where the answer goes, now or
-once the usage is durable. False if it is a request for the usual way: nothing happened then."""
+Report = Callable[[Headers, bytes, Respond, float], bool]
+"""Takes a request's headers by lower-case name, its whole body, where the answer goes, now or once
+the usage is durable, and when it began to come, in the loop's time. False if it is a request for
+the usual way: nothing happened then."""
 
 
 class ClientGoneError(Exception):

@@ -48,6 +48,7 @@ _TAGS = {
     "/v1/events": "Events",
     "/v1/webhook_endpoints": "Webhook endpoints",
     "/meterbell/events": "Events",
+    "/meterbell/requests": "Request log",
 }
 TAGS = [*dict.fromkeys(_TAGS.values()), "Event destinations"]
 _REFUSALS = {

@@ -11,7 +11,7 @@ import structlog
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from meterbell.api import idempotency, listen
+from meterbell.api import idempotency, listen, requests
 from meterbell.api.auth import Authenticator
 from meterbell.api.call import Call, Operation, read_expand
 from meterbell.api.errors import answer_to
@@ -26,6 +26,8 @@ from meterbell.api.http import (
     require_form,
     send_answer,
 )
+from meterbell.api.noting import Noter
+from meterbell.api.pages import Pages
 from meterbell.api.params import read_params
 from meterbell.api.reference import reference_pages
 from meterbell.api.v1 import (
@@ -39,6 +41,7 @@ from meterbell.api.v1 import (
     webhook_endpoints,
 )
 from meterbell.api.v2 import stream
+from meterbell.api.v2.route import ROUTE, Route
 from meterbell.api.v2.router import PREFIX, ROUTES, V2Api
 from meterbell.engine.decide import Recorded
 from meterbell.errors import (
@@ -71,10 +74,14 @@ LISTEN = Operation(
     returns="list:event",
     params=listen.PARAMS,
     answer=listen.events_after,
+    successes="untold",
 )
-_METRICS_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+OURS = [LISTEN, *requests.OPERATIONS]
 _DEFAULT_VERSION = DEFAULT_API_VERSION.encode()
 _REPLAYED = (b"idempotent-replayed", b"true")
+_IS_PAGE = "meterbell.is_page"
+_MICRO = 1_000_000
+(_STREAM,) = stream.ROUTES
 
 logger = structlog.get_logger(__name__)
 
@@ -94,54 +101,84 @@ class Api:
         self._v2 = V2Api(services, self._authenticator)
         self._in_flight = idempotency.InFlight()
         self._routes = [
-            (compile_path(operation.path)[0], operation) for operation in (*OPERATIONS, LISTEN)
+            (compile_path(operation.path)[0], operation) for operation in (*OPERATIONS, *OURS)
         ]
         self._fixed: dict[tuple[str, str], Operation] = {
             (operation.method, operation.path): operation
             for _, operation in self._routes
             if "{" not in operation.path
         }
-        self._pages = reference_pages([*OPERATIONS, LISTEN], ROUTES)
-
+        self._pages = Pages(services, reference_pages([*OPERATIONS, *OURS], ROUTES))
+        self._noter = Noter(services, self._authenticator, self._v2.sessions)
+        self._feed = services.requests.feed
         self.reports: dict[bytes, Report] = {
             b"POST %b HTTP/1.1\r\n" % meter_events.CREATE.path.encode(): self._report_one,
             b"POST %b HTTP/1.1\r\n" % stream.PATH.encode(): self._report_stream,
         }
 
-    def _report_one(self, headers: Headers, body: bytes, respond: Respond) -> bool:
+    def _report_one(self, headers: Headers, body: bytes, respond: Respond, begun: float) -> bool:
         """Count one meter event without a task of its own."""
         request_id = self._new_request_id()
         try:
             recording, event_name = self._begin_recording(headers, body)
         except Exception as error:  # noqa: BLE001 - told and logged there
-            self._respond_to(error, respond, request_id, headers)
+            self._refuse(error, respond, request_id, headers, begun)
             return True
 
         def end(recorded: "asyncio.Future[Recorded]") -> None:
             try:
                 answer = _recorded_answer(recorded.result(), event_name)
             except Exception as error:  # noqa: BLE001 - told and logged there
-                self._respond_to(error, respond, request_id, headers)
+                self._refuse(error, respond, request_id, headers, begun)
             else:
                 respond(answer, _common_headers(request_id, headers))
+                if self._feed.is_listened:
+                    self._note_usage(meter_events.CREATE, answer, request_id, headers, begun)
 
         recording.add_done_callback(end)
         return True
 
-    def _report_stream(self, headers: Headers, body: bytes, respond: Respond) -> bool:
+    def _report_stream(self, headers: Headers, body: bytes, respond: Respond, begun: float) -> bool:
         """Count the meter events of a stream's body, if it has the usual shape."""
         request_id = self._new_request_id()
         common = _common_headers(request_id, headers)
-        return self._v2.report_stream(
-            headers, body, request_id, lambda answer: respond(answer, common)
-        )
 
-    def _respond_to(
-        self, error: Exception, respond: Respond, request_id: str, headers: Headers
+        def end(answer: Answer) -> None:
+            respond(answer, common)
+            if answer.status != HTTPStatus.OK or self._feed.is_listened:
+                self._note_usage(_STREAM, answer, request_id, headers, begun)
+
+        return self._v2.report_stream(headers, body, request_id, end)
+
+    def _refuse(
+        self, error: Exception, respond: Respond, request_id: str, headers: Headers, begun: float
     ) -> None:
+        """Answer that a meter event is not counted."""
         if not isinstance(error, MeterbellError):
             logger.error("request failed unexpectedly", request=request_id, exc_info=error)
-        respond(_error_answer(error), _common_headers(request_id, headers))
+        answer = _error_answer(error)
+        respond(answer, _common_headers(request_id, headers))
+        self._note_usage(meter_events.CREATE, answer, request_id, headers, begun)
+
+    def _note_usage(
+        self,
+        route: Operation | Route,
+        answer: Answer,
+        request_id: str,
+        headers: Headers,
+        begun: float,
+    ) -> None:
+        """Tell the request log of usage that came the quicker way, if that failed or is watched."""
+        seconds = asyncio.get_running_loop().time() - begun
+        self._noter.note(
+            route,
+            answer,
+            request_id=request_id,
+            method=route.method,
+            path=route.path,
+            headers=headers,
+            duration_us=round(seconds * _MICRO),
+        )
 
     def _begin_recording(
         self, headers: Headers, body: bytes
@@ -180,6 +217,7 @@ class Api:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
+        begun_ns = self._services.clock.monotonic_ns()
         request_id = self._new_request_id()
         headers = headers_of(scope)
         try:
@@ -192,16 +230,29 @@ class Api:
         except Exception as error:
             logger.exception("request failed unexpectedly", request=request_id)
             answer = _error_answer(error)
+        duration_us = (self._services.clock.monotonic_ns() - begun_ns) // 1000
         await send_answer(send, answer, _common_headers(request_id, headers))
+        if _IS_PAGE not in scope:
+            self._noter.note(
+                scope.get(ROUTE),
+                answer,
+                request_id=request_id,
+                method=scope["method"],
+                path=scope["path"],
+                headers=headers,
+                duration_us=duration_us,
+            )
 
     async def _answer(
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
     ) -> Answer:
         method, path = scope["method"], scope["path"]
-        page = self._page(method, path)
+        page = self._pages.find(method, path)
         if page is not None:
+            scope[_IS_PAGE] = True
             return page
         operation, ids = self._find(method, path)
+        scope[ROUTE] = operation
         if operation is meter_events.CREATE:
             body = await read_body(receive, headers)
             raw = b"&".join(part for part in (scope["query_string"], body) if part)
@@ -293,29 +344,6 @@ class Api:
         self._in_flight.leave(key, livemode=livemode)
         if not work.cancelled():
             work.exception()  # seen here, should the client have left
-
-    def _page(self, method: str, path: str) -> Answer | None:
-        """Return what is told to everybody, without a key."""
-        if path in ("/healthz", "/readyz"):
-            return self._health(path)
-        if method not in ("GET", "HEAD"):
-            return None
-        if path == "/metrics" and self._services.metrics is not None:
-            return Answer(HTTPStatus.OK, self._services.metrics.render(), (), _METRICS_TYPE)
-        return self._pages.get(path)
-
-    def _health(self, path: str) -> Answer:
-        """Answer whether the process lives, or whether it takes requests."""
-        committer = self._services.committer
-        trouble = None
-        if path == "/readyz" and committer.failed:
-            trouble = "the store failed; the server is ending"
-        elif path == "/readyz" and committer.waiting >= self._services.settings.queue_max:
-            trouble = "the commit queue is full"
-        if trouble is None:
-            return Answer(HTTPStatus.OK, encode_json({"status": "ok"}))
-        body = encode_json({"status": "not ready", "reason": trouble})
-        return Answer(HTTPStatus.SERVICE_UNAVAILABLE, body)
 
 
 def _recorded_answer(recorded: Recorded, event_name: str) -> Answer:

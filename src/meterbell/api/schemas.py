@@ -263,6 +263,26 @@ _ENDPOINT = _record(
     },
     optional=frozenset({"secret"}),
 )
+_REQUEST = _object(
+    {
+        "id": _TEXT,
+        "object": _one_of("request"),
+        "created": _TIME,
+        "duration_us": {**_INTEGER, "description": "Microseconds until it was answered."},
+        "error": _or_null(
+            _object({"type": _NULL_TEXT, "code": _NULL_TEXT, "param": _NULL_TEXT, "message": _TEXT})
+        ),
+        "key_last4": {**_NULL_TEXT, "description": "Of the API key, if it is known."},
+        "livemode": {**_or_null(_FLAG), "description": "Null where the key names no mode."},
+        "method": _TEXT,
+        "path": _TEXT,
+        "skipped": {
+            **_INTEGER,
+            "description": "How many requests before this one are missing in the log.",
+        },
+        "status": _INTEGER,
+    }
+)
 _ERROR = _object(
     {
         "error": _object(
@@ -291,6 +311,7 @@ SCHEMAS: dict[str, Schema] = {
     "event": _EVENT,
     "webhook_endpoint": _ENDPOINT,
     "deleted_webhook_endpoint": _deleted("webhook_endpoint"),
+    "request": _REQUEST,
     "error": _ERROR,
 }
 

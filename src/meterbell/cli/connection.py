@@ -64,6 +64,10 @@ class Reply(NamedTuple):
     body: str
 
 
+class UnreachableError(CommandError):
+    """There is no server now, or none that answers."""
+
+
 class RefusedError(CommandError):
     """The API answered with an error; `code` and `param` are its own words."""
 
@@ -85,7 +89,7 @@ def find_target(*, api_key: str | None, api_base: str | None, data: str) -> Targ
     local = str(facts["url"]).rstrip("/") if facts else None
     url = _checked_url(api_base) if api_base else local
     if url is None:
-        raise CommandError(
+        raise UnreachableError(
             f"No server is running on the data folder {data}. Start one with `meterbell serve`, or "
             "name one with --api-base or METERBELL_API_BASE."
         )
@@ -161,9 +165,9 @@ class Api:
         return Reply(dict(answer.data), answer.body)
 
 
-def unreachable(url: str, reason: str) -> CommandError:
+def unreachable(url: str, reason: str) -> UnreachableError:
     """Return the error for a server that can't be reached."""
-    return CommandError(
+    return UnreachableError(
         f"Can't reach the server at {url}: {reason}. Is it running? `meterbell serve` starts one; "
         "--api-base names another."
     )

@@ -134,7 +134,7 @@ class Front(asyncio.Protocol):
         received = self._buffer
         self._buffer = received[end:]
         self._is_answering = True
-        if not report(headers, received[begin:end], self._respond):
+        if not report(headers, received[begin:end], self._respond, self._since):
             self._is_answering = False
             self._buffer = received
             self._hand_over()

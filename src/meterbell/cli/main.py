@@ -14,6 +14,7 @@ from meterbell.cli import (
     events,
     keys,
     listen,
+    logs,
     meters,
     secret_keys,
     send,
@@ -43,6 +44,7 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(customers.app, name="customers")
 app.add_typer(events.app, name="events")
 app.add_typer(secret_keys.app, name="secrets")
+app.add_typer(logs.app, name="logs")
 
 
 def _show_version(value: bool) -> None:  # noqa: FBT001 - typer calls it so

@@ -54,6 +54,9 @@ def serve(
     webhook_timeout_seconds: Annotated[
         int | None, typer.Option(help="Time for one webhook attempt.")
     ] = None,
+    request_log_days: Annotated[
+        int | None, typer.Option(help="Days for which requests are kept in the request log.")
+    ] = None,
     metrics: Annotated[
         bool | None,
         typer.Option(

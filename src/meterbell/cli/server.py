@@ -16,6 +16,7 @@ from rich.markup import escape
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
+from meterbell.api.requests import LIVE
 from meterbell.api.routes import LISTEN
 from meterbell.app import Application, locked
 from meterbell.cli.database import create_key, open_objects
@@ -36,6 +37,7 @@ _SWITCH_SECONDS = 0.0005
 _KEEP_ALIVE_SECONDS = 75
 _DRAIN_SECONDS = 10
 _BACKLOG = 2048
+_LONG_POLLS = {LISTEN.path, LIVE.path}
 _STOPPING = b'{"error":{"type":"api_error","message":"The server is stopping; ask again."}}'
 
 
@@ -133,7 +135,7 @@ class _Server(uvicorn.Server):
 
 
 class _LongPolls:
-    """The application; a server that stops does not wait for those who wait for events."""
+    """The application; a server that stops does not wait for those who wait for news."""
 
     def __init__(self, application: ASGIApp) -> None:
         self._application = application
@@ -147,7 +149,7 @@ class _LongPolls:
             work.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != LISTEN.path:
+        if scope["type"] != "http" or scope["path"] not in _LONG_POLLS:
             await self._application(scope, receive, send)
             return
         is_answered = False

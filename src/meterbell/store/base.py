@@ -63,6 +63,9 @@ class Store(Protocol):
     def writer(self) -> Objects:
         """Control objects inside the open transaction; the writer's."""
 
+    def reading(self) -> AbstractContextManager[Objects]:
+        """Control objects as committed last, for a long read in another thread."""
+
     def transaction(self) -> AbstractContextManager[None]:
         """Write everything done inside, or nothing; the writer's.
 

@@ -36,6 +36,7 @@ _TABLES: dict[type[Any], Table] = {
     records.Delivery: tables.delivery,
     records.Attempt: tables.attempt,
     records.IdempotentReply: tables.idempotent_reply,
+    records.RequestEntry: tables.request,
     records.ApiKey: tables.api_key,
     records.TriggerRecord: tables.trigger,
 }
@@ -161,6 +162,12 @@ class Objects:
         sql = _insert_sql(table_of(record), _field_names(record))
         self._connection.run(sql, _values(item))
         return self._connection.last_number
+
+    def insert_many(self, items: Sequence[object]) -> None:
+        """Add objects of one type."""
+        record = type(items[0])
+        sql = _insert_sql(table_of(record), _field_names(record))
+        self._connection.run_many(sql, [_values(item) for item in items])
 
     def update(self, record: type[Any], *where: ColumnElement[bool], **changes: object) -> int:
         """Change columns of the objects that meet all conditions; return how many those are."""

@@ -4,7 +4,7 @@ SQLAlchemy builds statements, apsw runs them: two copies of SQLite with the same
 process would drop each other's locks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ class Connection:
         """Run SQL text and return all its rows."""
         return list(self.apsw.execute(sql, params))
 
-    def run_many(self, sql: str, rows: list[Row]) -> None:
+    def run_many(self, sql: str, rows: Sequence[Row] | Sequence[Mapping[str, Any]]) -> None:
         """Run one statement for each row of parameters."""
         self.apsw.executemany(sql, rows)
 

@@ -74,6 +74,15 @@ class SqliteStore:
         self._wal = _WalMover(path)
 
     @contextmanager
+    def reading(self) -> Iterator[Objects]:
+        """Read control objects over a connection of its own."""
+        connection = Connection(self._path, readonly=True)
+        try:
+            yield Objects(connection)
+        finally:
+            connection.close()
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         """Write everything done inside, or nothing."""
         with self.writing():

@@ -274,6 +274,27 @@ idempotent_reply = Table(
 )
 """First answers by Idempotency-Key; `request` is method and path, `digest` that of the params."""
 
+request = Table(
+    "request",
+    metadata,
+    _number(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("livemode", _Flag),
+    Column("created_ms", _Whole, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("status", _Whole, nullable=False),
+    Column("duration_us", _Whole, nullable=False),
+    Column("key_last4", Text),
+    Column("error_type", Text),
+    Column("error_code", Text),
+    Column("error_param", Text),
+    Column("error_message", Text),
+    Column("skipped", _Whole, nullable=False),
+    sqlite_strict=True,
+)
+"""The request log, in the order in which requests were answered; trimmed from the left."""
+
 api_key = Table(
     "api_key",
     metadata,

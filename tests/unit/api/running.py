@@ -26,6 +26,7 @@ from meterbell.ledger.committer import Committer
 from meterbell.ledger.recovery import recover
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import ApiKey, Delivery, Event, Permission
+from meterbell.requestlog.log import RequestLog
 from meterbell.services import Services
 from meterbell.settings import Settings
 from meterbell.store.sqlite import SqliteStore
@@ -293,6 +294,9 @@ async def running_api(
         committer=committer,
         vault=TEST_VAULT,
         feed=feed,
+        requests=RequestLog(
+            store=store, committer=committer, clock=clock, days=settings.request_log_days
+        ),
     )
     task = asyncio.create_task(committer.run())
     try:

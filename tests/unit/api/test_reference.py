@@ -10,13 +10,13 @@ import pytest
 
 from meterbell.api.openapi import describe, schema_of
 from meterbell.api.params import Array, Choice, Integer, Metadata, Range, Text
-from meterbell.api.routes import LISTEN, OPERATIONS
+from meterbell.api.routes import OPERATIONS, OURS
 from meterbell.api.schemas import SCHEMAS
 from meterbell.api.v2.openapi import describe_v2
 from meterbell.api.v2.router import ROUTES
 from tests.unit.api.running import Api, usage
 
-DOCUMENT = describe_v2(ROUTES, describe([*OPERATIONS, LISTEN], version="1"))
+DOCUMENT = describe_v2(ROUTES, describe([*OPERATIONS, *OURS], version="1"))
 STATIC = files("meterbell.api").joinpath("static")
 
 
@@ -41,7 +41,7 @@ def test_every_route_is_described_and_nothing_else() -> None:
     }
 
     assert described == {
-        *((o.method, o.path) for o in (*OPERATIONS, LISTEN)),
+        *((o.method, o.path) for o in (*OPERATIONS, *OURS)),
         *((route.method, route.path) for route in ROUTES),
     }
 

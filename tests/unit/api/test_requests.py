@@ -10,7 +10,7 @@ from starlette.types import Message, Scope
 
 from meterbell import errors
 from meterbell.api.errors import ANSWERS, answer_to
-from meterbell.api.routes import LISTEN, OPERATIONS
+from meterbell.api.routes import OPERATIONS, OURS
 from meterbell.api.routes import Api as HttpApi
 from meterbell.errors import (
     MeterbellError,
@@ -215,7 +215,7 @@ async def test_another_method_is_a_405_that_names_the_right_ones(
     assert f"This URL takes {takes}." in reply.error["message"]
 
 
-@pytest.mark.parametrize("operation", [*OPERATIONS, LISTEN], ids=lambda o: f"{o.method} {o.path}")
+@pytest.mark.parametrize("operation", [*OPERATIONS, *OURS], ids=lambda o: f"{o.method} {o.path}")
 async def test_every_route_needs_a_key_and_refuses_what_it_does_not_know(
     api: Api,
     operation: Any,  # noqa: ANN401

@@ -41,6 +41,7 @@ CREATE = Operation(
     returns="billing.meter_event",
     params=CREATE_PARAMS,
     is_ingest=True,
+    successes="shown",
 )
 
 

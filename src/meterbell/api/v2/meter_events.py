@@ -151,6 +151,7 @@ ROUTES = [
         body=MeterEventBody,
         record=_record,
         is_ingest=True,
+        successes="shown",
     ),
     Route(
         method="POST",

@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from meterbell.api.call import Call
+from meterbell.api.call import Call, Successes
 from meterbell.api.params import Param
 from meterbell.ledger.transaction import Transaction
 from meterbell.settings import Settings
 from meterbell.wire.form import BODY_BYTES_MAX
+
+ROUTE = "meterbell.route"
+"""Where a request's scope holds its route, once that is found."""
 
 
 class NoParams(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -60,6 +63,7 @@ class Route:
         takes_session: Whether the bearer is the token of a session, in place of an API key.
         key_count: How many keys a body has in which none stands twice; spares a second look at it.
         body_bytes_max: How long a body may be.
+        successes: What the request log does with them.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -76,6 +80,7 @@ class Route:
     takes_session: bool = False
     key_count: Callable[[Any], int] | None = None
     body_bytes_max: Callable[[Settings], int] = lambda _settings: BODY_BYTES_MAX
+    successes: Successes = "kept"
 
     @property
     def is_list(self) -> bool:

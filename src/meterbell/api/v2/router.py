@@ -20,7 +20,7 @@ from meterbell.api.http import Answer, ClientGoneError, Headers, read_body
 from meterbell.api.params import read_params
 from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
 from meterbell.api.v2.bodies import decode_body, require_json
-from meterbell.api.v2.route import NOT_KEYED, Keyed, Replayable, Route
+from meterbell.api.v2.route import NOT_KEYED, ROUTE, Keyed, Replayable, Route
 from meterbell.api.v2.sessions import SessionAuthenticator
 from meterbell.engine.stream import StreamBatch
 from meterbell.errors import MeterbellError, MethodNotAllowedError, NotFoundError
@@ -50,12 +50,16 @@ logger = structlog.get_logger(__name__)
 
 
 class V2Api:
-    """The v2 routes over running services."""
+    """The v2 routes over running services.
+
+    Attributes:
+        sessions: Knows the tokens of streams.
+    """
 
     def __init__(self, services: Services, authenticator: Authenticator) -> None:
         self._services = services
         self._authenticator = authenticator
-        self._sessions = SessionAuthenticator(services, authenticator)
+        self.sessions = SessionAuthenticator(services, authenticator)
         self._in_flight = idempotency.InFlight()
         self._streamed = idempotency.Recent(_STREAMED_MAX)
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
@@ -119,6 +123,7 @@ class V2Api:
     ) -> Answer:
         method, path = scope["method"], scope["path"]
         route, ids = self._find(method, path)
+        scope[ROUTE] = route
         if route.is_ingest:
             self._services.committer.require_room()
         principal = self._authenticate(route, headers)
@@ -170,7 +175,7 @@ class V2Api:
     def _authenticate(self, route: Route, headers: Headers) -> Principal:
         header = headers.get(b"authorization")
         if route.takes_session:
-            return self._sessions.authenticate(header)
+            return self.sessions.authenticate(header)
         return self._authenticator.authenticate(header)
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:

@@ -100,6 +100,11 @@ class SessionAuthenticator:
         self._known[header or b""] = (min(now_ms + _KNOWN_MS, claims.expires_at_ms), principal)
         return principal
 
+    def identify(self, header: bytes | None) -> tuple[bool | None, str | None]:
+        """Return mode and last four characters of the key behind a token, as far as known."""
+        cached = self._known.get(header or b"")
+        return (None, None) if cached is None else (cached[1].livemode, cached[1].last4)
+
     def _recognise(self, claims: Claims | None, now_ms: int) -> Principal:
         if claims is None:
             raise AuthenticationError(

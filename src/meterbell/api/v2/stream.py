@@ -130,6 +130,7 @@ ROUTES = [
         body=StreamBody,
         record=_record,
         is_ingest=True,
+        successes="shown",
         takes_session=True,
         key_count=_key_count,
         body_bytes_max=body_bytes_max,

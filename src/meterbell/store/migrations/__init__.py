@@ -4,12 +4,14 @@ They use the standard library's SQLite. It must never have the file open beside 
 so `migrate` closes everything before it returns.
 """
 
+import re
 from pathlib import Path
 
 import apsw
 
 _VERSIONS = Path(__file__).parent / "versions"
 _BUSY_MS = 5000
+_PREDECESSOR = re.compile(r'^down_revision = "(\w+)"$', re.MULTILINE)
 
 
 def migrate(path: Path) -> None:
@@ -38,5 +40,12 @@ def is_current(path: Path) -> bool:
 
 
 def newest_version() -> str:
-    """Return the newest schema's version; the names of the files begin with theirs."""
-    return max(file.name.partition("_")[0] for file in _VERSIONS.glob("[0-9]*.py"))
+    """Return the newest schema's version: the one that no other comes after.
+
+    Versions form a line, in which numbers may stand in any order; the names of their files begin
+    with them.
+    """
+    files = list(_VERSIONS.glob("[0-9]*.py"))
+    versions = {file.name.partition("_")[0] for file in files}
+    (newest,) = versions.difference(*(_PREDECESSOR.findall(file.read_text()) for file in files))
+    return newest
