@@ -32,7 +32,7 @@ class Options(Struct, kw_only=True):
     start_events: int = 2_000_000
     start_customers: int = 200_000
     overload_connections: int = 1000
-    overload_queue: int = 2500
+    overload_queue: int = 1500
     module: str = "meterbell"
 
 

@@ -13,7 +13,8 @@ from meterbell.clock import SettableClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.engine.state import Limits, State
 from meterbell.ids import CountingIds, RandomIds
-from meterbell.ledger.committer import Command, Committer, T
+from meterbell.ledger.committer import Committer, T
+from meterbell.ledger.decider import Command
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Attempt, Delivery, Event, WebhookEndpoint
 from meterbell.settings import Settings

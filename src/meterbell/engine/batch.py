@@ -226,17 +226,20 @@ class Batch:
         group.is_changing = False
         return places
 
+    def value(self, place: int) -> int:
+        """Return what the accepted event at a place adds, in units of 10^-12."""
+        if place in self._judged:
+            return self._judged[place][1].value
+        return int(self._wholes[place]) * SCALE + int(self._parts[place])
+
     def _count_one(self, place: int, sequence: int) -> int:
         """Count an event as if it had come alone; return the one before it in its hour."""
         meter = self._state.meters[self._state.meter_ids[self._meters[place]]]
+        customer = self._columns.customers[place]
         if place in self._judged:
-            _, judged = self._judged[place]
-            customer, value = judged.customer, judged.value
-        else:
-            customer = self._columns.customers[place]
-            value = int(self._wholes[place]) * SCALE + int(self._parts[place])
+            customer = self._judged[place][1].customer
         timestamp = int(self._timestamps[place])
-        return self._group.count(meter, customer, sequence, timestamp, value)
+        return self._group.count(meter, customer, sequence, timestamp, self.value(place))
 
     def _write(self, places: Numbers, identifiers: list[str], previous: Numbers) -> None:
         """Put the accepted events into the group's run."""

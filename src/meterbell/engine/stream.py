@@ -116,12 +116,13 @@ def _record_together(
     for place, error in batch.refused.items():
         outcomes[place] = error
     if places:
-        _tell(group, requests, places, outcomes)
+        _tell(group, batch, requests, places, outcomes)
     return cast("list[Recorded | RequestError]", outcomes)
 
 
 def _tell(
     group: Group,
+    batch: Batch,
     requests: Sequence[UsageRequest],
     places: list[int],
     outcomes: list[Recorded | RequestError | None],
@@ -136,7 +137,8 @@ def _tell(
             run.more[here] = More(more and more.rest, request.request_key, request.request_digest)
             state.request_keys[request.livemode].add(request.request_key, first + at)
         row = run.row(here)
-        event = event_of(state.meters[row.meter], row, first + at, group.now_ms)
+        meter, value = state.meters[row.meter], batch.value(place)
+        event = event_of(meter, row, first + at, group.now_ms, value_known=value)
         outcomes[place] = Recorded(event, replayed=False)
 
 

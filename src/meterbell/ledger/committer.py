@@ -14,34 +14,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, NamedTuple, TypeVar, cast
 
 import structlog
 
 from meterbell.clock import Clock
 from meterbell.engine.decide import Group, Recorded
-from meterbell.engine.model import MeterEvent, UsageRequest
+from meterbell.engine.model import UsageRequest
 from meterbell.engine.state import State
-from meterbell.engine.stream import StreamBatch, record_batches, record_requests
-from meterbell.engine.values import Values
-from meterbell.errors import (
-    MeterbellError,
-    OverloadedError,
-    StoreFailedError,
-    StoreUnavailableError,
-)
+from meterbell.engine.stream import StreamBatch
+from meterbell.errors import OverloadedError, StoreFailedError, StoreUnavailableError
 from meterbell.ids import IdSource
-from meterbell.ledger.consequences import store_consequences, store_new_customers
-from meterbell.ledger.transaction import Transaction
+from meterbell.ledger.decider import Command, Decider, Request
 from meterbell.records import Delivery, Event
 from meterbell.store.base import Store
 
 T = TypeVar("T")
-Command = Callable[[Transaction], T]
-Request = UsageRequest | StreamBatch | Command[Any]
 
-_GROUP_EVENTS_MAX = 2000
+_GROUP_EVENTS_MAX = 4000
 # How often and how long another process that writes to the database is waited for.
 _LOCKED_SECONDS = 0.02
 _LOCKED_TRIES = 250
@@ -108,9 +98,7 @@ class Committer:
             on_failure: Told once when the store can't be trusted any more; should end the process.
         """
         self._store = store
-        self._state = state
         self._clock = clock
-        self._ids = ids
         self._queue_max = queue_max
         self._on_events = on_events
         self._on_group = on_group
@@ -118,7 +106,7 @@ class Committer:
         self._queue: deque[_Waiting] = deque()
         self._waiting_events = 0
         self.turned_away = 0
-        self._values = Values()
+        self._decider = Decider(store, state, clock, ids)
         self._sync_ns = 0
         self._wake = asyncio.Event()
         self._draining = asyncio.Lock()
@@ -256,7 +244,7 @@ class Committer:
         """
         with await self._begun():
             begun_ns = self._clock.monotonic_ns()
-            group, transaction, outcomes = self._decide(batch)
+            group, transaction, outcomes = self._decider.decide([item.request for item in batch])
             decided_ns = self._clock.monotonic_ns()
         self._store.append(group.entries)
         await self._sync()
@@ -299,78 +287,6 @@ class Committer:
             else:
                 return stack
 
-    def _decide(self, batch: list[_Waiting]) -> tuple[Group, Transaction, list[Any]]:
-        now_ms = self._clock.now_ms()
-        group = Group(self._state, self._find_event, now_ms=now_ms)
-        transaction = Transaction(
-            store=self._store, state=self._state, group=group, now_ms=now_ms, ids=self._ids
-        )
-        outcomes: list[Any] = []
-        for (kind, _), waiting in groupby(batch, key=_kind_and_mode):
-            requests: list[Any] = [item.request for item in waiting]
-            if kind is StreamBatch:
-                outcomes += self._safely(group, requests, self._count_streams)
-            elif kind is UsageRequest:
-                outcomes += self._safely(group, requests, self._count_single)
-            else:
-                outcomes += [self._outcome(request, group, transaction) for request in requests]
-            if group.new_customers:
-                store_new_customers(group, transaction)
-        store_consequences(group, transaction)
-        return group, transaction, outcomes
-
-    def _outcome(self, command: Command[Any], group: Group, transaction: Transaction) -> object:
-        """Return a command's result, or the exception to raise for it."""
-        try:
-            with self._store.savepoint():
-                result = command(transaction)
-        except StoreUnavailableError:
-            raise
-        except MeterbellError as error:
-            transaction.fail()
-            return error
-        except Exception as error:
-            if group.is_changing:
-                raise  # only the log knows what is true now
-            transaction.fail()
-            logger.exception("a request failed unexpectedly")
-            return error
-        transaction.succeed()
-        return result
-
-    def _safely(
-        self,
-        group: Group,
-        requests: list[Any],
-        count: Callable[[Group, list[Any]], Sequence[object]],
-    ) -> Sequence[object]:
-        """Count requests together; after a fault one by one, so that it fails only one of them."""
-        try:
-            return count(group, requests)
-        except Exception as error:
-            if group.is_changing:
-                raise  # only the log knows what is true now
-            if len(requests) > 1:
-                return [self._safely(group, [request], count)[0] for request in requests]
-            logger.exception("a request failed unexpectedly")
-            return [error]
-
-    def _count_streams(self, group: Group, batches: list[StreamBatch]) -> Sequence[object]:
-        record_batches(group, batches, self._values)
-        return [None] * len(batches)
-
-    def _count_single(self, group: Group, requests: list[UsageRequest]) -> Sequence[object]:
-        names = ["" if request.identifier else self._new_identifier() for request in requests]
-        return record_requests(group, requests, names, self._values)
-
-    def _new_identifier(self) -> str:
-        return f"idmp_{self._ids.token(24)}"
-
-    def _find_event(self, sequence: int) -> MeterEvent | None:
-        event = self._store.find_event(sequence)
-        assert event is not None, f"the log has no meter event {sequence}"
-        return event
-
     def _fail(self, error: StoreFailedError, batch: list[_Waiting]) -> None:
         """Stop acknowledging for good."""
         self._failure = error
@@ -380,14 +296,6 @@ class Committer:
         self._waiting_events = 0
         _answer(batch, [error] * len(batch))
         self._on_failure(error)
-
-
-def _kind_and_mode(waiting: _Waiting) -> tuple[type | None, bool]:
-    """Return what a request is, None for a command, and its mode: such requests go together."""
-    request = waiting.request
-    if isinstance(request, UsageRequest | StreamBatch):
-        return type(request), request.livemode
-    return None, False
 
 
 def _answer(batch: list[_Waiting], outcomes: Sequence[object]) -> None:
