@@ -4,23 +4,8 @@ from meterbell.engine.model import EventRow, Meter, MeterEvent
 from meterbell.engine.value import SCALE, parse_value
 
 
-def event_of(
-    meter: Meter,
-    row: EventRow,
-    sequence: int,
-    received_at_ms: int,
-    *,
-    value_known: int | None = None,
-) -> MeterEvent:
-    """Return the meter event that a row of the log stands for.
-
-    Args:
-        meter: The event's.
-        row: As the log holds it.
-        sequence: Where it stands.
-        received_at_ms: When it was accepted.
-        value_known: What it adds, if that was read before; else it is read from the row.
-    """
+def event_of(meter: Meter, row: EventRow, sequence: int, received_at_ms: int) -> MeterEvent:
+    """Return the meter event that a row of the log stands for."""
     _, customer, identifier, timestamp, value, previous, rest, key, digest = row
     payload = {**(rest or {}), meter.customer_key: customer}
     if value is not None:
@@ -32,7 +17,7 @@ def event_of(
         customer=customer,
         identifier=identifier,
         timestamp=timestamp,
-        value=value_of(meter, value) if value_known is None else value_known,
+        value=value_of(meter, value),
         payload=payload,
         previous=previous,
         received_at_ms=received_at_ms,

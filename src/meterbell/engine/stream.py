@@ -5,8 +5,7 @@ from typing import NamedTuple, cast
 
 from meterbell.engine.batch import Batch, Columns
 from meterbell.engine.decide import Group, Recorded
-from meterbell.engine.model import More, Refusal, RefusalReason, UsageRequest
-from meterbell.engine.rows import event_of
+from meterbell.engine.model import MeterEvent, More, Refusal, RefusalReason, UsageRequest
 from meterbell.engine.values import Values
 from meterbell.errors import DuplicateIdentifierError, RequestError, UsageRefusedError
 
@@ -136,9 +135,21 @@ def _tell(
             more = run.more.get(here)
             run.more[here] = More(more and more.rest, request.request_key, request.request_digest)
             state.request_keys[request.livemode].add(request.request_key, first + at)
-        row = run.row(here)
-        meter, value = state.meters[row.meter], batch.value(place)
-        event = event_of(meter, row, first + at, group.now_ms, value_known=value)
+        # As `event_of` has it, but nothing is read a second time.
+        event = MeterEvent(
+            first + at,
+            request.livemode,
+            run.meters[here],
+            run.customers[here],
+            run.identifiers[here],
+            run.timestamps[here],
+            batch.value(place),
+            request.payload,
+            run.previous[here],
+            group.now_ms,
+            request.request_key,
+            request.request_digest,
+        )
         outcomes[place] = Recorded(event, replayed=False)
 
 
