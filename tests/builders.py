@@ -136,6 +136,7 @@ class EngineRun:
         state: What was merged.
         log: The merged entries, in commit order.
         group: The open group; `merge` begins the next one.
+        stored_hours: Closed hours that were put away, with the place at which that was.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class EngineRun:
         self.log: list[LogEntry] = []  # each meter event by itself
         self._merged_triggers: list[Trigger] = []
         self._identifiers = 0
-        self._stored: dict[int, list[Numbers]] = {}
+        self.stored_hours: list[tuple[int, Numbers]] = []
         self.values = Values()
         for meter in meters or (make_meter(),):
             self.state.put_meter(meter)
@@ -242,7 +243,7 @@ class EngineRun:
         if slot < 0:
             return {}
         hours = self.state.table.hours_of(slot)
-        for entries in self._stored.get(slot // BLOCK, ()):
+        for _, entries in self.stored_hours:
             add_parts(hours, parts_of(entries[entries[:, SLOT] == slot]))
         return hours
 
@@ -250,7 +251,9 @@ class EngineRun:
         """Put closed hours away, as a checkpoint does it."""
         table = self.state.table
         for block in range(-(-table.count // BLOCK)):
-            self._stored.setdefault(block, []).append(table.leave_hours(block))
+            entries = table.leave_hours(block)
+            if len(entries):
+                self.stored_hours.append((self.state.sequence, entries))
             table.hours.arrive(block, self.state.sequence)
         table.hours.compact()
 

@@ -67,6 +67,20 @@ def test_alerts_are_explained(run: Run) -> None:
     assert "no customer cus_[none] in test mode" in unknown.stdout
 
 
+def test_alerts_are_tried_out(run: Run) -> None:
+    fired = data_of(run, "trigger", "billing.alert.triggered")
+    ask = ("alerts", "dry-run", "--meter", fired["meter"], "--gte")
+
+    found = data_of(run, *ask, "1", "--customer", fired["customer"], "--days", "2")
+    told, none = run(*ask, "1"), run(*ask, "1000000")
+
+    assert [item["customer"] for item in found["triggered"]] == [fired["customer"]]
+    assert "it would have triggered for" in told.stdout
+    assert found["triggered"][0]["meter_event"]["identifier"] in told.stdout
+    assert "triggered for 0 of" in none.stdout
+    assert "nearest below" in none.stdout
+
+
 def test_customers(run: Run) -> None:
     data_of(run, "customers", "create", "--id", "cus_ada", "--name", "Ada", "--email", "a@b.test")
     found = run("customers", "list", "--email", "a@b.test")

@@ -10,68 +10,14 @@ from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact
 from functools import reduce
 
+from tests.reference.entries import Cancel, Fired, NewAlert, NewStatus, Usage
+
 HOUR = 3600
 DAY = 86400
 WINDOWS = {"hour": HOUR, "day": DAY}
 ZERO = Decimal(0)
 
 _EXACT = Context(prec=200, traps=[Inexact])
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """An accepted meter event."""
-
-    position: int
-    livemode: bool
-    meter: str
-    customer: str
-    identifier: str
-    timestamp: int
-    value: Decimal
-    received_at: int
-    request_key: str
-    request_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """The meter event at `target` no longer counts."""
-
-    position: int
-    target: int
-
-
-@dataclass(frozen=True, slots=True)
-class NewAlert:
-    """An alert; `customer` None watches every customer separately."""
-
-    position: int
-    alert: str
-    meter: str
-    customer: str | None
-    gte: int
-    lifetime: bool
-    evaluate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NewStatus:
-    """An alert was deactivated, activated or archived."""
-
-    position: int
-    alert: str
-    status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fired:
-    """The once-only fact that an alert fired for a customer."""
-
-    alert: str
-    customer: str
-    value: Decimal
-    position: int
 
 
 @dataclass(slots=True)
@@ -278,13 +224,28 @@ class Reference:
         is_old = newest is not None and newest.position < alert.position and not alert.lifetime
         return word, usage, newest.value if newest is not None and is_old else ZERO
 
+    def dry_run(self, meter: str, customer: str | None, gte: int, *, first: int) -> list[Fired]:
+        """Return what an alert would have fired that was made right before a position."""
+        alert = NewAlert(first - 1, "dry", meter, customer, gte, lifetime=False, evaluate=False)
+        fired: dict[str, Fired] = {}
+        for position, reporter in self.reports(meter, first=first):
+            if customer in (None, reporter) and reporter not in fired:
+                value = self.usage(alert, reporter, position)
+                if value >= gte:
+                    fired[reporter] = Fired("dry", reporter, value, position)
+        return list(fired.values())
+
+    def reports(self, meter: str, *, first: int) -> list[tuple[int, str]]:
+        """Return position and customer of each meter event in test mode from a position on."""
+        return [
+            (entry.position, entry.customer)
+            for entry in self.log[first - 1 :]
+            if isinstance(entry, Usage) and (entry.livemode, entry.meter) == (False, meter)
+        ]
+
     def users(self, meter: str) -> set[str]:
         """Return the customers of whom usage of a meter ever came in test mode."""
-        return {
-            entry.customer
-            for entry in self.log
-            if isinstance(entry, Usage) and (entry.livemode, entry.meter) == (False, meter)
-        }
+        return {customer for _, customer in self.reports(meter, first=1)}
 
     def summary(
         self, meter: RefMeter, customer: str, *, start: int, end: int, window: int | None

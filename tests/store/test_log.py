@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from meterbell.engine.model import AlertChange, Cancellation, EventRun, LogEntry, Meter
+from meterbell.engine.tail import UsageRun
 from meterbell.engine.value import SCALE
 from meterbell.errors import InvalidParamError
 from meterbell.records import Event
@@ -235,3 +236,36 @@ def test_an_entry_begins_where_it_was_appended(store: Store) -> None:
         store.append([run, make_entry(3)])
 
     assert [store.begin_of_entry(place) for place in (1, 2, 3, 4)] == [1, 3, 3, 4]
+
+
+def test_a_view_reads_usage_and_passes_over_the_rest(store: Store) -> None:
+    meter = add_meter(store)
+    other = add_meter(store, make_meter("other"))
+    alert = replace(make_alert(), created_sequence=4)
+    named = [(1, meter), (2, other), (3, meter)]
+    rows = [make_entry(place, value=str(place), meter=found).row(0) for place, found in named]
+    run = EventRun.of(1, NOW * 1000, rows)
+    change = AlertChange(4, alert, evaluated=False, received_at_ms=NOW * 1000)
+    cancellation = Cancellation(5, 2, NOW * 1000 + 1)
+    with store.transaction():
+        store.append([run, change, cancellation, make_entry(6, previous=3)])
+
+    with store.view_log() as view:
+        entries, until = view.read_usage(1, rows_max=2)
+        rest, end = view.read_usage(until, rows_max=9)
+
+        assert until == 4
+        (usage,) = entries
+        assert isinstance(usage, UsageRun)
+        assert (usage.sequence, list(usage.sequences), usage.values) == (2, [2, 3], ["2", "3"])
+        assert [usage.names[which] for which in usage.which] == [other.id, meter.id]
+        assert (rest[0], rest[1].sequence, end) == (cancellation, 6, 6)
+        assert view.read_usage(6, rows_max=9) == ([], 6)
+        assert view.read_cancellations(0, until=4) == []
+        assert view.read_cancellations(4, until=9) == [cancellation]
+        assert [event.sequence for event in view.walk_chain(meter, 6)] == [6, 3]
+        assert list(view.walk_chain(meter, 99)) == []
+        assert view.find_event(3) == store.find_event(3)
+        assert view.find_event(4) is None
+    assert (store.received_at_ms(4), store.received_at_ms(5)) == (NOW * 1000, NOW * 1000 + 1)
+    assert store.received_at_ms(7) is None

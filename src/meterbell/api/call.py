@@ -50,6 +50,7 @@ class Operation:
         write: Changes something and answers; runs in commit order.
         expandable: Fields that may be embedded.
         successes: What the request log does with them.
+        changes_nothing: Whether a POST only asks, so that a key that reads may send it.
         declared: All parameters: `params`, and `expand`, which may stand in any request.
     """
 
@@ -64,6 +65,7 @@ class Operation:
     expandable: frozenset[str] = frozenset()
     is_ingest: bool = False
     successes: Successes = "kept"
+    changes_nothing: bool = False
     declared: Mapping[str, Param] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -26,7 +26,8 @@ from meterbell.api.params import (
     Text,
     Texts,
 )
-from meterbell.api.schemas import SCHEMAS, Schema, schema_of_answer
+from meterbell.api.schema_parts import Schema
+from meterbell.api.schemas import SCHEMAS, schema_of_answer
 
 _FORM = "application/x-www-form-urlencoded"
 _PLACEHOLDER = re.compile(r"{(\w+)}")

@@ -261,7 +261,8 @@ class Api:
         if operation.is_ingest:
             self._services.committer.require_room()
         principal = self._authenticator.authenticate(headers.get(b"authorization"))
-        principal.require(method, is_ingest=operation.is_ingest)
+        asks = "GET" if operation.changes_nothing else method
+        principal.require(asks, is_ingest=operation.is_ingest)
         raw = scope["query_string"]
         if method == "POST":
             body = await read_body(receive, headers)

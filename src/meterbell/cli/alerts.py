@@ -1,4 +1,4 @@
-"""`meterbell alerts`: list, get, create, activate, deactivate, archive, explain."""
+"""`meterbell alerts`: list, get, create, activate, deactivate, archive, explain, dry-run."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,14 +15,18 @@ from meterbell.cli.connection import (
     connected,
 )
 from meterbell.cli.listing import LimitOption, StartingAfterOption, object_path, page, show_list
-from meterbell.cli.output import examples, print_raw_json, print_table, print_text
+from meterbell.cli.output import examples, print_raw_json, print_table, print_text, show_time
+from meterbell.clock import SystemClock
 
 app = typer.Typer(
-    help="Who is told when: list, get, create, switch off and on, archive, explain.",
+    help="Who is told when: list, get, create, switch off and on, archive, explain, try out.",
     no_args_is_help=True,
 )
 
 _PATH = "/v1/billing/alerts"
+_DAY = 86_400
+# Ten seconds each.
+_DRY_RUNS_MAX = 60
 _COLUMNS = ("id", "status", "at", "customer", "meter", "title")
 
 AlertArgument = Annotated[str, typer.Argument(metavar="ALERT", help="The alert's id: alrt_….")]
@@ -174,6 +178,74 @@ def explain(
             ]
             empty = f"{trigger['event']} was for no webhook endpoint."
             print_table(("endpoint", trigger["event"], "attempts"), rows, empty=empty)
+
+
+@app.command(
+    "dry-run",
+    epilog=examples(
+        "meterbell alerts dry-run --meter mtr_test_61R --gte 1000",
+        "meterbell alerts dry-run --meter mtr_test_61R --gte 500 --customer cus_1 --days 7",
+    ),
+)
+def dry_run(
+    *,
+    meter: Annotated[str, typer.Option(help="Meter to watch.")],
+    gte: Annotated[int, typer.Option(help="Usage at which it would trigger.")],
+    customer: Annotated[
+        str | None, typer.Option(help="Watch this customer only. Default: every one separately.")
+    ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, max=366, help="Begin so many UTC days ago. Default: 30.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=20, help="Customers to show at most.")] = 10,
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Say for whom an alert would have triggered had it been made earlier; change nothing."""
+    threshold: dict[str, Any] = {"meter": meter, "gte": gte}
+    if customer is not None:
+        threshold["filters"] = [{"type": "customer", "customer": customer}]
+    params: dict[str, Any] = {"usage_threshold": threshold, "limit": limit}
+    if days is not None:
+        now = SystemClock().now_ms() // 1000
+        params["start"] = now - now % _DAY - days * _DAY
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        reply = api.post(f"{_PATH}/dry_run", params)
+        for _ in range(_DRY_RUNS_MAX):
+            if reply.data["complete"]:
+                break
+            # Much usage takes a while to be read; the next answer goes on where this one ended.
+            reply = api.post(f"{_PATH}/dry_run", params)
+        if as_json:
+            print_raw_json(reply.body)
+        else:
+            _show_dry_run(reply.data)
+
+
+def _show_dry_run(found: dict[str, Any]) -> None:
+    count, customers = found["triggered_count"], found["customers"]
+    at_least = "" if found["complete"] else "at least "
+    print_text(
+        f"Since {show_time(found['start'])} UTC it would have triggered for {at_least}{count} of "
+        f"{customers} customers with usage."
+    )
+    rows = [_dry_run_row(item) for item in found["triggered"]]
+    columns = ("customer", "triggered at", "received (UTC)", "meter event", "usage")
+    if rows:
+        print_table(columns, rows, empty="")
+    if found["nearest"]:
+        nearest = [(item["customer"], item["usage"]) for item in found["nearest"]]
+        print_table(("nearest below", "usage"), nearest, empty="")
+
+
+def _dry_run_row(item: dict[str, Any]) -> tuple[str, ...]:
+    event = item["meter_event"]
+    if event is None:
+        return item["customer"], "-", "-", "-", item["usage"]
+    received = show_time(event["created"])
+    return item["customer"], event["value_decimal"], received, event["identifier"], item["usage"]
 
 
 def _row(alert: dict[str, Any]) -> tuple[str, ...]:

@@ -156,7 +156,7 @@ class Group:
         self.is_changing = True
         self._append(Cancellation(self.state.sequence + 1, event.sequence, self.now_ms))
         self.state.cancelled.add(event.sequence)
-        self._uncount(event)
+        self.uncount(event)
         self.is_changing = False
         return event
 
@@ -218,7 +218,7 @@ class Group:
                     return  # dropped: the checkpoint holds the effect
                 self.state.cancelled.add(event.sequence)
                 if entry.sequence > self.state.restored_at(event.meter, event.customer):
-                    self._uncount(event)
+                    self.uncount(event)
             case AlertChange():
                 self._put_alert(entry)
             case _:
@@ -330,7 +330,8 @@ class Group:
         catch_up(meter, counter, scopes)
         return counter, scopes
 
-    def _uncount(self, event: MeterEvent) -> None:
+    def uncount(self, event: MeterEvent) -> None:
+        """Leave a counter as if an event had never come (C6)."""
         meter = self.state.meters[event.meter]
         counter, scopes = self._touch(meter, event.customer)
         before, highest = counter.total, counter.highest

@@ -17,9 +17,10 @@ from meterbell.engine.alerts import threshold_of
 from meterbell.engine.counter import NO_DETAIL, Counter
 from meterbell.engine.fold import usage_counted
 from meterbell.engine.growing import Numbers
+from meterbell.engine.largest import largest
 from meterbell.engine.model import Alert, Meter
 from meterbell.engine.state import State
-from meterbell.engine.table import ARMED, TOTAL, TOTAL_PART, WHOLE_MAX
+from meterbell.engine.table import ARMED, TOTAL, TOTAL_PART, WHOLE_MAX, fitted
 from meterbell.engine.value import SCALE
 from meterbell.ids import CustomerId, MeterId
 
@@ -144,7 +145,7 @@ class Standings:
             baseline = detail.baselines.get(alert_id)
             if baseline is not None and not is_large(slot):
                 total = whole * SCALE + part
-                wholes[at], parts[at] = _fitted(usage_counted(meter, total, baseline))
+                wholes[at], parts[at] = fitted(usage_counted(meter, total, baseline))
         self.wholes[places], self.parts[places] = wholes, parts
         self.triggered[places] = triggered
 
@@ -180,7 +181,7 @@ class Standings:
         """Read one anew; return whether it had changed."""
         counter = state.table.load(int(self.slots[place]))
         usage = counts_for(state.meters[self.alert.meter], self.alert, counter)
-        now = (*_fitted(usage), self.alert.id in counter.read_detail().triggered)
+        now = (*fitted(usage), self.alert.id in counter.read_detail().triggered)
         before = (int(self.wholes[place]), int(self.parts[place]), bool(self.triggered[place]))
         self.wholes[place], self.parts[place], self.triggered[place] = now
         return now != before
@@ -190,7 +191,7 @@ class Standings:
         is_large = np.abs(self.wholes) == WHOLE_MAX
         is_wanted: Flags = ~is_large
         if begin is not None:
-            whole, part = _fitted(-begin[0])
+            whole, part = fitted(-begin[0])
             is_behind = (self.parts < part) | ((self.parts == part) & (self.customers > begin[1]))
             is_wanted &= (self.wholes < whole) | ((self.wholes == whole) & is_behind)
         is_wanted |= is_large
@@ -199,19 +200,7 @@ class Standings:
         # How far these are is not known here; hardly ever there is one.
         chosen: list[int] = np.flatnonzero(is_wanted & is_large).tolist()
         places = np.flatnonzero(is_wanted & ~is_large)
-        wanted = count
-        for column in (self.wholes, self.parts):
-            if len(places) <= wanted:
-                break
-            values = column[places]
-            at = len(values) - wanted
-            least = np.partition(values, at)[at]
-            more = places[values > least]
-            chosen += more.tolist()
-            wanted -= len(more)
-            places = places[values == least]
-        chosen += places[:wanted].tolist()
-        return chosen
+        return chosen + largest(places, (self.wholes, self.parts), count)
 
 
 def nearest(found: Iterable[Progress], count: int) -> list[Progress]:
@@ -237,12 +226,6 @@ def nearest(found: Iterable[Progress], count: int) -> list[Progress]:
 def _nearness(progress: Progress) -> tuple[Fraction, int, str, str]:
     alert = progress.alert
     return -progress.share, progress.remaining, progress.customer, alert.id
-
-
-def _fitted(usage: int) -> tuple[int, int]:
-    """Return usage as whole units and parts; what no row can hold becomes the most it can."""
-    whole, part = divmod(usage, SCALE)
-    return (whole, part) if abs(whole) < WHOLE_MAX else (max(min(whole, WHOLE_MAX), -WHOLE_MAX), 0)
 
 
 def _order(state: State, progress: Progress) -> tuple[int, int]:

@@ -236,8 +236,10 @@ class State:
 
     def remove_customer(self, customer: CustomerId, *, livemode: bool) -> None:
         """Refuse usage of a deleted customer from now on; its counters stay."""
-        self.add_customer(customer, livemode=livemode)
-        self.deleted_customers[livemode, customer] = self.customers[livemode].pop(customer)
+        number = self.add_customer(customer, livemode=livemode)
+        # In this order: who looks in another thread finds it here or there.
+        self.deleted_customers[livemode, customer] = number
+        del self.customers[livemode][customer]
 
     def find_customer(self, customer: CustomerId, *, livemode: bool) -> int | None:
         """Return what the table calls a customer, known or deleted."""

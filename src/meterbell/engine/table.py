@@ -349,6 +349,11 @@ class CounterTable:
         customers = np.flatnonzero(self._slots[meter])
         return customers, self._slots[meter][customers].astype(np.int64) - 1
 
+    def customers_at(self, slots: Numbers) -> Numbers:
+        """Return the customers whose counters stand in rows."""
+        customers: Numbers = self._who.rows[slots, 1]
+        return customers
+
     def with_more(self, slots: Numbers) -> Numbers:
         """Return the places of those counters that have a detail or that no row can hold."""
         has_more = np.zeros(len(slots), dtype=np.bool_)
@@ -368,6 +373,12 @@ class CounterTable:
             larger[: len(slots)] = slots
             self._slots[meter] = slots = larger
         return slots
+
+
+def fitted(amount: int) -> tuple[int, int]:
+    """Return an amount as whole units and parts; what no row can hold becomes the most it can."""
+    whole, part = divmod(amount, SCALE)
+    return (whole, part) if abs(whole) < WHOLE_MAX else (max(min(whole, WHOLE_MAX), -WHOLE_MAX), 0)
 
 
 def _fire(next_fire: int) -> int:

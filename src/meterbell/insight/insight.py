@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from meterbell.clock import Clock
 from meterbell.engine.state import State
+from meterbell.insight.dry_run import DryRunner
 from meterbell.insight.explain import Explainer
 from meterbell.insight.progress import ProgressReader
 from meterbell.ledger.committer import Committer
@@ -16,6 +17,7 @@ class Insight:
 
     progress: ProgressReader
     explainer: Explainer
+    dry_runner: DryRunner
 
     @classmethod
     def over(cls, store: Store, state: State, committer: Committer, clock: Clock) -> "Insight":
@@ -23,4 +25,5 @@ class Insight:
         return cls(
             progress=ProgressReader(state, clock),
             explainer=Explainer(store, state, committer),
+            dry_runner=DryRunner(store, state, committer, clock),
         )

@@ -41,7 +41,9 @@ def split_hours(entries: Numbers, sequence: int) -> Iterator[StoredHours]:
         yield StoredHours(part, sequence, int(hours.min()), int(hours.max()), data)
 
 
-def read_hours(store: Store, slot: int, *, until: int, first: int, last: int) -> Hours:
+def read_hours(
+    store: Store, slot: int, *, until: int, first: int, last: int, after: int = -1
+) -> Hours:
     """Return what the store keeps of a counter's hours; in any thread.
 
     Args:
@@ -50,13 +52,14 @@ def read_hours(store: Store, slot: int, *, until: int, first: int, last: int) ->
         until: Sequence up to which they are wanted; the state holds the rest.
         first: UTC hour since 1970, inclusive.
         last: UTC hour since 1970, inclusive.
+        after: Sequence; what was put away before, and so ended before, is left out.
 
     Raises:
         StoreUnavailableError: A row is damaged.
     """
     found: Hours = {}
     part = int(_part(np.array([slot]))[0])
-    for stored in store.read_hours(part, until=until, first=first, last=last):
+    for stored in store.read_hours(part, until=until, first=first, last=last, after=after):
         try:
             columns = np.frombuffer(_decompress(stored.data), dtype="<i8").reshape(ENTRY_WIDTH, -1)
         except (zstandard.ZstdError, ValueError) as error:

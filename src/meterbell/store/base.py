@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterbell.engine.counter import Counted
-from meterbell.engine.model import LogEntry, Meter, MeterEvent
+from meterbell.engine.model import Cancellation, LogEntry, Meter, MeterEvent
+from meterbell.engine.tail import UsageRun
 from meterbell.ids import CustomerId
 from meterbell.store.objects import Objects
 
@@ -45,6 +46,30 @@ class Customers(NamedTuple):
     ids: list[CustomerId]
     live: NDArray[np.bool_]
     deleted: NDArray[np.bool_]
+
+
+class LogView(Protocol):
+    """The log as it is committed, read by one thread at a time; it ends where retention began."""
+
+    def read_usage(self, after: int, *, rows_max: int) -> tuple[list[UsageRun | Cancellation], int]:
+        """Return what follows a place in commit order, and how far that reaches.
+
+        Args:
+            after: The place; a run is cut where it has to be.
+            rows_max: Rows at most, at least 2; runs have up to 500 meter events.
+        """
+
+    def read_cancellations(self, after: int, *, until: int) -> list[Cancellation]:
+        """Return the cancellations after a place up to another, in commit order."""
+
+    def find_event(self, sequence: int) -> MeterEvent | None:
+        """Return a meter event; None if the log holds it no more."""
+
+    def walk_chain(self, meter: Meter, head: int) -> Iterator[Counted]:
+        """Yield a meter's event and those before it in its counter and part of an hour.
+
+        Latest first. It ends where the log holds no more.
+        """
 
 
 class Store(Protocol):
@@ -119,6 +144,9 @@ class Store(Protocol):
         From any thread. It ends where the log holds no more.
         """
 
+    def view_log(self) -> AbstractContextManager[LogView]:
+        """Open a view of the log, and close it at the end; from any thread."""
+
     def read_log(self, after: int) -> Iterator[LogEntry]:
         """Yield the log's entries after a sequence, in commit order; at start-up only."""
 
@@ -153,12 +181,15 @@ class Store(Protocol):
     def save_hours(self, hours: StoredHours) -> None:
         """Keep hours of counters, for ever; the writer's, inside a transaction."""
 
-    def read_hours(self, part: int, *, until: int, first: int, last: int) -> Iterator[StoredHours]:
+    def read_hours(
+        self, part: int, *, until: int, first: int, last: int, after: int = -1
+    ) -> Iterator[StoredHours]:
         """Yield the hours of some counters, in commit order; from any thread.
 
         Args:
             part: Which counters.
             until: Latest sequence.
+            after: Sequence after which rows are wanted.
             first: UTC hour since 1970 from which on rows are wanted.
             last: UTC hour since 1970 up to which rows are wanted.
         """

@@ -22,6 +22,7 @@ from meterbell.engine.model import (
     LogEntry,
     More,
 )
+from meterbell.engine.tail import UsageRun
 from meterbell.ids import CustomerId, MeterId
 from meterbell.store.sql import Connection, Row
 
@@ -39,6 +40,10 @@ _APPEND = f"INSERT INTO log ({_COLUMNS}) VALUES (?,?,?,?,?)"  # noqa: S608
 _READ_CONTROL = (
     f"SELECT {_COLUMNS} FROM log"  # noqa: S608
     " WHERE kind <> 1 AND sequence <= ? ORDER BY sequence"
+)
+_READ_CANCELLATIONS = (
+    "SELECT sequence, received_at_ms, data FROM log"
+    " WHERE kind <> 1 AND kind = 2 AND sequence > ? AND sequence <= ? ORDER BY sequence"
 )
 _READ_FROM = f"SELECT {_COLUMNS} FROM log WHERE sequence >= ? ORDER BY sequence"  # noqa: S608
 _READ_RUN = (
@@ -75,9 +80,22 @@ _Links = tuple[
     msgspec.Raw,
 ]
 
+# The same; what says which usage counts for whom.
+_UsageColumns = tuple[
+    list[MeterId],
+    list[int],
+    list[CustomerId],
+    msgspec.Raw,
+    list[int],
+    list[str | None],
+    msgspec.Raw,
+    msgspec.Raw,
+]
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_columns = msgspec.msgpack.Decoder(_Columns).decode
 _decode_links = msgspec.msgpack.Decoder(_Links).decode
+_decode_usage = msgspec.msgpack.Decoder(_UsageColumns).decode
 _decode_number = msgspec.msgpack.Decoder(int).decode
 _encode_json = msgspec.json.Encoder().encode
 _decode_alert = msgspec.json.Decoder(tuple[Alert, bool]).decode
@@ -203,6 +221,37 @@ class LogReader:
             if isinstance(entry, EventRun) and entry.sequence <= sequence:
                 entry = entry.part(sequence + 1 - entry.sequence, len(entry))
             yield entry
+
+    def read_usage(self, after: int, *, rows_max: int) -> tuple[list[UsageRun | Cancellation], int]:
+        """Return what follows a place in commit order, and how far that reaches.
+
+        Alert changes are passed over. Texts that say nothing of usage are not even decoded.
+        """
+        before = self._connection.run(_READ_RUN, (after,))
+        first = before[0][0] if before else 0
+        entries: list[UsageRun | Cancellation] = []
+        until = after
+        for row in self._connection.run(f"{_READ_FROM} LIMIT ?", (first, rows_max)):
+            sequence, events, kind, received_at_ms, data = row
+            if sequence + events <= after + 1:
+                continue
+            until = sequence + events - 1
+            if kind == METER_EVENTS:
+                names, which, customers, _, timestamps, values, _, _ = _decode_usage(
+                    self._unpack(data)
+                )
+                run = UsageRun(
+                    sequence, received_at_ms, names, which, customers, timestamps, values
+                )
+                entries.append(run.part(max(after + 1 - sequence, 0), events))
+            elif kind == CANCELLATION:
+                entries.append(Cancellation(sequence, _decode_number(data), received_at_ms))
+        return entries, until
+
+    def cancellations(self, after: int, until: int) -> list[Cancellation]:
+        """Return the cancellations after a place in commit order up to another."""
+        rows = self._connection.run(_READ_CANCELLATIONS, (after, until))
+        return [Cancellation(sequence, _decode_number(data), at) for sequence, at, data in rows]
 
     def control(self, until: int) -> Iterator[LogEntry]:
         """Yield cancellations and alert changes up to a place in commit order."""

@@ -21,6 +21,7 @@ from meterbell.errors import StoreFailedError, StoreUnavailableError
 from meterbell.ids import CustomerId
 from meterbell.store.base import Checkpoint, Customers, StoredHours
 from meterbell.store.log import LogReader, LogWriter
+from meterbell.store.log_view import SqliteLogView
 from meterbell.store.objects import Objects
 from meterbell.store.sql import Connection, Row
 from meterbell.store.tables import meter as meter_table
@@ -43,7 +44,8 @@ _READ_CUSTOMERS = (
 )
 _READ_HOURS = (
     "SELECT part, sequence, first_hour, last_hour, data FROM hour_part"
-    " WHERE part = ? AND sequence <= ? AND last_hour >= ? AND first_hour <= ? ORDER BY sequence"
+    " WHERE part = ? AND sequence > ? AND sequence <= ? AND last_hour >= ? AND first_hour <= ?"
+    " ORDER BY sequence"
 )
 
 # After one of these nothing about the file is certain.
@@ -173,6 +175,15 @@ class SqliteStore:
         finally:
             connection.close()
 
+    @contextmanager
+    def view_log(self) -> Iterator[SqliteLogView]:
+        """Open a view of the log, and close it at the end."""
+        connection = Connection(self._path, readonly=True)
+        try:
+            yield SqliteLogView(connection)
+        finally:
+            connection.close()
+
     def read_log(self, after: int) -> Iterator[LogEntry]:
         """Yield the log's entries after a sequence, in commit order."""
         return self._log.after(after)
@@ -270,11 +281,13 @@ class SqliteStore:
         """Keep hours of counters, for ever."""
         self._writer_connection.run("INSERT INTO hour_part VALUES (?, ?, ?, ?, ?)", hours)
 
-    def read_hours(self, part: int, *, until: int, first: int, last: int) -> Iterator[StoredHours]:
+    def read_hours(
+        self, part: int, *, until: int, first: int, last: int, after: int = -1
+    ) -> Iterator[StoredHours]:
         """Yield the hours of some counters, in commit order, over a connection of its own."""
         connection = Connection(self._path, readonly=True)
         try:
-            for row in connection.iterate(_READ_HOURS, (part, until, first, last)):
+            for row in connection.iterate(_READ_HOURS, (part, after, until, first, last)):
                 yield StoredHours(*row)
         finally:
             connection.close()

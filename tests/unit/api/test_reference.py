@@ -128,6 +128,9 @@ async def test_answers_have_the_fields_that_the_document_promises(api: Api) -> N
         {"customer": "cus_a", "start_time": 0, "end_time": 60},
     )
     explained = await api.got(f"/v1/billing/alerts/{alert['id']}/explain", {"customer": "cus_a"})
+    tried = await api.made(
+        "/v1/billing/alerts/dry_run", {"usage_threshold": {"meter": meter["id"], "gte": 1}}
+    )
     endpoint = await api.made(
         "/v1/webhook_endpoints", {"url": "http://127.0.0.1/", "enabled_events": ["*"]}
     )
@@ -141,6 +144,7 @@ async def test_answers_have_the_fields_that_the_document_promises(api: Api) -> N
     fits(event, SCHEMAS["billing.meter_event"])
     fits(adjustment, SCHEMAS["billing.meter_event_adjustment"])
     fits(summaries["data"][0], SCHEMAS["billing.meter_event_summary"])
+    fits(tried, SCHEMAS["billing.alert_dry_run"])
     fits(explained, SCHEMAS["billing.alert_explanation"])
     fits(endpoint, SCHEMAS["webhook_endpoint"])
     fits(told, SCHEMAS["event"])

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from hypothesis import given, settings
 
 from tests.hypothesis_profiles import load_profile
-from tests.reference.model import Cancel, NewStatus, Reference, RefMeter, Usage, counting
+from tests.reference.entries import Cancel, NewStatus, Usage
+from tests.reference.model import Reference, RefMeter, counting
 from tests.unit.engine.operations import (
     Operation,
     World,

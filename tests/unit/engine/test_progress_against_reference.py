@@ -8,7 +8,8 @@ from meterbell.engine.progress import Progress, Standings
 from meterbell.ids import AlertId, CustomerId
 from tests.builders import EngineRun
 from tests.hypothesis_profiles import load_profile, part_of_examples
-from tests.reference.model import NewAlert, Reference
+from tests.reference.entries import NewAlert
+from tests.reference.model import Reference
 from tests.unit.engine.operations import (
     CUSTOMERS,
     Operation,

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from meterbell.api.openapi import IDEMPOTENCY_KEY, REQUEST_ID, in_query
-from meterbell.api.schemas import Schema
+from meterbell.api.schema_parts import Schema
 from meterbell.api.v2.route import Route
 from meterbell.api.v2.schemas import V2_SCHEMAS, schema_of_v2_answer
 

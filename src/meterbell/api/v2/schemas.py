@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from meterbell.api.schemas import Schema
+from meterbell.api.schema_parts import Schema
 
 _TEXT: Schema = {"type": "string"}
 _COUNT: Schema = {"type": "integer"}
