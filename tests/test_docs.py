@@ -26,8 +26,7 @@ ALL_ROUTES: list[Operation | Route] = [*OPERATIONS, *OURS, *ROUTES]
 RULES = [
     *(f"C{number}" for number in range(1, 8)),
     *(f"A{number}" for number in range(1, 9)),
-    *(f"D{number}" for number in range(1, 4)),
-    "D5",
+    *(f"D{number}" for number in range(1, 6)),
 ]
 PAGES = [path for path in files(".md") if path.parts[0] in {"docs", "README.md", "CONTRIBUTING.md"}]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")

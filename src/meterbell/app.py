@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from meterbell.api.routes import Api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
+from meterbell.delivery.egress import Egress
 from meterbell.delivery.listeners import EventFeed
+from meterbell.delivery.lookup import Lookup, is_own
 from meterbell.engine.state import Limits
 from meterbell.errors import SettingsError, StoreFailedError
 from meterbell.ids import IdSource, RandomIds
@@ -37,6 +39,8 @@ from meterbell.traces import Traces, opened
 from meterbell.vault import Vault
 
 KEYS_FOLDER = "keys"
+# Requests may ask for so many names at a time; attempts are not held up by that.
+_NAMES_MAX = 16
 REPORTS = "reports"
 """Name of `Api.reports` in the lifespan's state, if usage may take that way."""
 
@@ -121,6 +125,7 @@ class _Outside(NamedTuple):
     on_failure: Callable[[StoreFailedError], None]
     traces: Traces | None
     vault: Vault
+    egress: Egress
 
     def observers(self, metrics: Metrics) -> list[Metrics | Traces]:
         """Return who is told of commits and deliveries."""
@@ -147,8 +152,11 @@ async def running(
 
     Raises:
         SettingsError: The data folder can't be used, another server uses it, or its secrets can't
-            be decrypted.
+            be decrypted, or a setting can't be read.
     """
+    egress = Egress.of(allow=settings.egress_allow, host=settings.host, is_own=is_own)
+    if egress.exempt:
+        logger.info("egress exceptions", allow=settings.egress_allow)
     with locked(settings.folder):
         migrate(settings.database)
         settings.database.chmod(0o600)
@@ -158,7 +166,7 @@ async def running(
         store = SqliteStore(settings.database)
         try:
             recovered = _recovered(settings, store, clock, ids, vault)
-            outside = _Outside(clock, ids, on_failure, traces, vault)
+            outside = _Outside(clock, ids, on_failure, traces, vault, egress)
             async with _running(settings, store, recovered, outside) as services:
                 yield services
         finally:
@@ -170,8 +178,7 @@ async def _running(
     settings: Settings, store: SqliteStore, recovered: Recovered, outside: _Outside
 ) -> AsyncIterator[Services]:
     clock, ids = outside.clock, outside.ids
-    state, indexes = recovered.state, recovered.indexes
-    feed, metrics = EventFeed(), Metrics()
+    state, indexes, feed, metrics = recovered.state, recovered.indexes, EventFeed(), Metrics()
     checkpointer = Checkpointer(
         store=store, state=state, clock=clock, indexes=indexes, saved=recovered.saved
     )
@@ -202,9 +209,9 @@ async def _running(
         clock=clock,
         ids=ids,
         settings=settings,
+        egress=outside.egress,
         on_attempt=partial(_tell_attempt, outside.observers(metrics)),
     )
-    reporter = Reporter(store=store, execute=committer.execute, clock=clock)
     services = Services(
         settings=settings,
         clock=clock,
@@ -213,6 +220,8 @@ async def _running(
         state=state,
         committer=committer,
         vault=outside.vault,
+        egress=outside.egress,
+        lookup=Lookup(names_max=_NAMES_MAX),
         feed=feed,
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
@@ -223,7 +232,7 @@ async def _running(
     committing = _start(committer=committer.run())
     working = _start(
         dispatcher=dispatcher.run(),
-        reporter=reporter.run(),
+        reporter=Reporter(store=store, execute=committer.execute, clock=clock).run(),
         requests=services.requests.run(),
         **_saving(services, recovered, checkpointer),
     )

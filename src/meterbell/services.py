@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 
 from meterbell.clock import Clock
+from meterbell.delivery.egress import Egress
 from meterbell.delivery.listeners import EventFeed
+from meterbell.delivery.lookup import Lookup
 from meterbell.engine.state import State
 from meterbell.ids import IdSource
 from meterbell.insight.insight import Insight
@@ -27,6 +29,8 @@ class Services:
         state: Meters, alerts and counters in memory; read only.
         committer: Everything that changes anything.
         vault: Seals secrets before they are stored, and opens them where they are used.
+        egress: Which addresses webhooks may be sent to.
+        lookup: Finds the addresses of names in requests.
         feed: Wakes those who wait for new events.
         requests: The request log.
         metrics: What happened; None where it is not to be told.
@@ -40,6 +44,8 @@ class Services:
     state: State
     committer: Committer
     vault: Vault
+    egress: Egress
+    lookup: Lookup
     feed: EventFeed
     requests: RequestLog
     metrics: Metrics | None = None

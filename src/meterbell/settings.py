@@ -43,6 +43,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         checkpoint_seconds: How often the state in memory is saved, to shorten the next start.
         webhook_timeout_seconds: Time for one webhook attempt, from DNS to the answer's last byte.
         request_log_days: For how many days requests are kept in the request log; 0 for not at all.
+        egress_allow: Where webhooks may be sent although the egress policy denies it (D4), with
+            commas between: names of hosts, addresses, ranges of addresses. `:25` at the end allows
+            that port, `http://` in front plain http in live mode.
         metrics: Whether `/metrics` tells how the server is doing, without a key.
         traces: Whether spans of requests, commits and deliveries go to an OpenTelemetry collector,
             which the standard `OTEL_…` variables name; needs `meterbell[otel]`.
@@ -63,6 +66,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     checkpoint_seconds: _Positive = 30
     webhook_timeout_seconds: _Positive = 15
     request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
+    egress_allow: str | None = None
     metrics: bool = True
     traces: bool = False
     log_level: str = "info"

@@ -38,7 +38,7 @@ TOKEN = {"Authorization": "Bearer {token}"}
 
 PAYLOAD = '"payload": {"stripe_customer_id": "{customer}", "value": "1"}'
 USAGE = '"event_name": "requests", ' + PAYLOAD
-HOOK = '"webhook_endpoint": {"url": "http://127.0.0.1:9/"}'
+HOOK = '"webhook_endpoint": {"url": "http://127.0.0.1:9009/"}'
 NAMED = '"name": "N", "type": "webhook_endpoint", '
 THIN_ONE = NAMED + '"event_payload": "thin", "enabled_events": ["*"], '
 

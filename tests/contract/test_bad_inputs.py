@@ -41,7 +41,7 @@ def made(server: ServerProcess) -> dict[str, str]:
     archived = alert()
     client.billing.alerts.archive(archived)
     endpoint = client.webhook_endpoints.create(
-        {"url": "http://127.0.0.1:9/", "enabled_events": ["*"]}
+        {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
     )
     return {
         "customer": client.customers.create({}).id,

@@ -48,11 +48,11 @@ def made(server: ServerProcess) -> dict[str, str]:
             "type": "webhook_endpoint",
             "event_payload": "thin",
             "enabled_events": ["*"],
-            "webhook_endpoint": {"url": "http://127.0.0.1:9/"},
+            "webhook_endpoint": {"url": "http://127.0.0.1:9009/"},
         }
     )
     hook = client.v1.webhook_endpoints.create(
-        {"url": "http://127.0.0.1:9/", "enabled_events": ["*"]}
+        {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
     )
     return {
         "customer": customer,

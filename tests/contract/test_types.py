@@ -54,7 +54,7 @@ CUSTOMER = {
     "address": {"city": "Bern", "country": "CH"},
     "shipping": {"name": "A", "address": {"line1": "1 Main St"}},
 }
-ENDPOINT = {"url": "http://127.0.0.1:9/hook", "enabled_events": ["*"]}
+ENDPOINT = {"url": "http://127.0.0.1:9009/hook", "enabled_events": ["*"]}
 
 
 @pytest.fixture(scope="module")

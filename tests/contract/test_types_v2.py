@@ -39,7 +39,7 @@ DESTINATION = {
     "type": "webhook_endpoint",
     "event_payload": "thin",
     "enabled_events": ["*"],
-    "webhook_endpoint": {"url": "http://127.0.0.1:9/"},
+    "webhook_endpoint": {"url": "http://127.0.0.1:9009/"},
 }
 SNAPSHOT = {
     **DESTINATION,

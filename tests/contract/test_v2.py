@@ -340,7 +340,7 @@ def test_a_ping_arrives_and_leads_to_its_destination(sdk: stripe.StripeClient) -
 
 def test_a_destination_is_changed_disabled_enabled_and_deleted(sdk: stripe.StripeClient) -> None:
     service = sdk.v2.core.event_destinations
-    made = destination(sdk, "http://127.0.0.1:9/hook")
+    made = destination(sdk, "http://127.0.0.1:9009/hook")
     assert made.webhook_endpoint.url is None
     assert made.webhook_endpoint.signing_secret.startswith("whsec_")
 
@@ -349,13 +349,13 @@ def test_a_destination_is_changed_disabled_enabled_and_deleted(sdk: stripe.Strip
         {
             "name": "Others",
             "metadata": {"tier": "gold"},
-            "webhook_endpoint": {"url": "http://127.0.0.1:9/other"},
+            "webhook_endpoint": {"url": "http://127.0.0.1:9009/other"},
             "include": ["webhook_endpoint.url"],
         },
     )
     assert changed.name == "Others"
     assert changed.webhook_endpoint is not None
-    assert changed.webhook_endpoint.url == "http://127.0.0.1:9/other"
+    assert changed.webhook_endpoint.url == "http://127.0.0.1:9009/other"
     emptied = service.update(made.id, {"metadata": {"tier": None}}).metadata
     assert emptied is not None
     assert emptied.to_dict() == {}
@@ -375,7 +375,7 @@ def test_a_destination_is_changed_disabled_enabled_and_deleted(sdk: stripe.Strip
 
 
 def test_pages_of_events_follow_each_other(sdk: stripe.StripeClient) -> None:
-    made = destination(sdk, "http://127.0.0.1:9/hook")
+    made = destination(sdk, "http://127.0.0.1:9009/hook")
     sent = [sdk.v2.core.event_destinations.ping(made.id).id for _ in range(5)]
 
     first = sdk.v2.core.events.list({"object_id": made.id, "limit": 2})

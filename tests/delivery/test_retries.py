@@ -187,7 +187,7 @@ async def test_d3_an_event_in_the_same_commit_as_the_end_of_an_endpoint_is_not_f
     tmp_path: Path,
 ) -> None:
     async with open_delivery(tmp_path, start=False) as run:
-        endpoint = await run.add_endpoint("http://127.0.0.1:1/")
+        endpoint = await run.add_endpoint("http://127.0.0.1:9009/")
         await run.emit()
         outbox = Outbox(run.store, run.committer, run.clock, CountingIds())
         now_ms = run.clock.now_ms()

@@ -4,44 +4,44 @@ import asyncio
 import gzip
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from meterbell.delivery.egress import Egress, parse_exempt
+from meterbell.delivery.exchange import HEAD_BYTES_MAX, KEPT_BYTES_MAX
 from meterbell.delivery.lookup import Lookup
 from meterbell.delivery.outcome import Outcome
-from meterbell.delivery.sender import KEPT_BYTES_MAX, Sender
-from tests.delivery.receiver import Answer, Received, Receiver, always, held, receiving
+from meterbell.delivery.sender import Sender
+from tests.delivery.delivery_run import LENIENT
+from tests.delivery.receiver import Answer, Received, always, held, receiving
 
 CERTIFICATE = Path(__file__).with_name("self_signed.pem")
+SIGNED = {"Stripe-Signature": "t=1,v1=a"}
 OK_HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.fixture
-async def sender() -> AsyncIterator[Sender]:
-    async with Sender(timeout_seconds=20) as sender:
-        yield sender
+def sender() -> Sender:
+    return Sender(timeout_seconds=20, egress=LENIENT)
 
 
 @pytest.fixture
-async def hasty() -> AsyncIterator[Sender]:
+def hasty() -> Sender:
     """Return a sender that soon gives up, whatever the endpoint does."""
-    async with Sender(timeout_seconds=0.3) as sender:
-        yield sender
+    return Sender(timeout_seconds=0.3, egress=LENIENT)
 
 
 @pytest.fixture
-async def brisk() -> AsyncIterator[Sender]:
+def brisk() -> Sender:
     """Return a sender that gives up, but not before an answer has begun on a busy machine."""
-    async with Sender(timeout_seconds=2) as sender:
-        yield sender
+    return Sender(timeout_seconds=2, egress=LENIENT)
 
 
 async def post(sender: Sender, url: str, body: bytes = b"{}") -> Outcome:
-    return await sender.send(url, body=body, signature="t=1,v1=a")
+    return await sender.send(url, livemode=False, body=body, headers=SIGNED)
 
 
 async def post_to(sender: Sender, answer: Answer) -> Outcome:
@@ -50,13 +50,13 @@ async def post_to(sender: Sender, answer: Answer) -> Outcome:
         return await post(sender, receiver.url)
 
 
-def finds(receiver: Receiver) -> Lookup:
-    """Return a lookup that finds a receiver under any name."""
+def finds(*addresses: str) -> Lookup:
+    """Return a lookup that finds the same addresses under any name."""
 
-    def lookup(*_: object, **__: object) -> list[tuple[Any, ...]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", receiver.port))]
+    def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        return [(0, 0, 0, "", (address, 0)) for address in addresses]
 
-    return lookup
+    return Lookup(resolve)
 
 
 async def test_an_attempt_is_a_plain_post(sender: Sender) -> None:
@@ -114,12 +114,10 @@ async def test_switching_protocols_is_no_success(sender: Sender) -> None:
 
 async def test_cookies_are_not_kept() -> None:
     """Under a name: no cookie jar keeps the cookies of a bare address."""
-    async with (
-        receiving(always(200, Set_Cookie="a=b")) as receiver,
-        Sender(timeout_seconds=20, lookup=finds(receiver)) as sender,
-    ):
-        await post(sender, "http://hooks.example/")
-        await post(sender, "http://hooks.example/")
+    sender = Sender(timeout_seconds=20, egress=LENIENT, lookup=finds("127.0.0.1"))
+    async with receiving(always(200, Set_Cookie="a=b")) as receiver:
+        await post(sender, f"http://hooks.example:{receiver.port}/")
+        await post(sender, f"http://hooks.example:{receiver.port}/")
 
         assert ["cookie" in received.headers for received in receiver.received] == [False, False]
 
@@ -247,10 +245,11 @@ async def test_a_reset_connection_is_closed(sender: Sender) -> None:
     [
         b"nonsense\r\n\r\n",
         b"HTTP/1.1 two OK\r\n\r\n",
-        OK_HEAD + b"X: " + b"y" * 9000 + b"\r\n\r\n",
+        OK_HEAD + b"X: " + b"y" * HEAD_BYTES_MAX + b"\r\n\r\n",
+        b"HTTP/1.1 103 Early\r\n\r\n" * (HEAD_BYTES_MAX // 20),
         OK_HEAD + b"".join(b"X%d: y\r\n" % number for number in range(120)) + b"\r\n",
     ],
-    ids=["no HTTP", "no status", "long header", "many headers"],
+    ids=["no HTTP", "no status", "long header", "interim answers", "many headers"],
 )
 async def test_what_is_no_proper_answer_is_a_failure(sender: Sender, data: bytes) -> None:
     async def answer(received: Received) -> None:
@@ -260,24 +259,33 @@ async def test_what_is_no_proper_answer_is_a_failure(sender: Sender, data: bytes
 
 
 async def test_an_unknown_name_is_a_failure() -> None:
-    def lookup(*_: object, **__: object) -> list[Any]:
+    def resolve(*_: object, **__: object) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    async with Sender(timeout_seconds=20, lookup=lookup) as sender:
-        outcome = await post(sender, "http://hooks.example/")
+    sender = Sender(timeout_seconds=20, egress=LENIENT, lookup=Lookup(resolve))
+    outcome = await post(sender, "http://hooks.example/")
 
     assert outcome == Outcome("dns_error")
 
 
 async def test_a_name_is_looked_up_and_named_in_the_request() -> None:
-    async with (
-        receiving() as receiver,
-        Sender(timeout_seconds=20, lookup=finds(receiver)) as sender,
-    ):
-        outcome = await post(sender, "http://hooks.example/")
+    sender = Sender(timeout_seconds=20, egress=LENIENT, lookup=finds("127.0.0.1"))
+    async with receiving() as receiver:
+        outcome = await post(sender, f"http://Hooks.example.:{receiver.port}/")
 
         assert outcome.succeeded
-        assert receiver.received[0].headers["host"] == "hooks.example"
+        assert receiver.received[0].headers["host"] == f"hooks.example:{receiver.port}"
+
+
+async def test_the_next_address_is_tried_if_one_takes_no_connection() -> None:
+    lookup = finds("::1", "127.0.0.1")
+    sender = Sender(
+        timeout_seconds=20, egress=Egress(exempt=parse_exempt("hooks.example")), lookup=lookup
+    )
+    async with receiving() as receiver:
+        outcome = await post(sender, f"http://hooks.example:{receiver.port}/")
+
+    assert outcome.succeeded
 
 
 async def test_plain_http_behind_https_is_a_failure(sender: Sender) -> None:
@@ -320,8 +328,8 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_failure(sender: Sender
         "http://127.0.0.1:99999/",
         "http://a..b/",
         f"http://{'a' * 64}.example/",
-        "http://127.1/",
-        "http://2130706433/",
+        "http://127.0.0.256/",
+        "http://0x7g.1/",
     ],
 )
 async def test_what_is_no_address_fails_for_good(sender: Sender, url: str) -> None:
@@ -334,7 +342,12 @@ async def test_what_is_no_address_fails_for_good(sender: Sender, url: str) -> No
 async def test_the_unforeseen_is_a_failure_too(sender: Sender) -> None:
     async with receiving() as receiver:
         with capture_logs() as logs:
-            outcome = await sender.send(receiver.url, body=b"", signature="a\r\nb: c")
+            outcome = await sender.send(
+                receiver.url,
+                livemode=False,
+                body=b"",
+                headers={"Stripe-Signature": "a\r\nb: c"},
+            )
 
         assert [line["event"] for line in logs] == ["attempt failed unexpectedly"]
         assert outcome == Outcome("internal_error")

@@ -189,7 +189,7 @@ async def test_a5_trigger_event_and_delivery_are_in_the_usage_transaction(tmp_pa
         id="we_1",
         livemode=False,
         created=0,
-        url="http://127.0.0.1:1/",
+        url="http://127.0.0.1:9009/",
         enabled_events=["*"],
         api_version=None,
         description=None,

@@ -155,7 +155,7 @@ async def test_d1_destinations_are_told_in_the_transaction_of_the_report(tmp_pat
                         id=f"ed_{number}",
                         livemode=False,
                         created=NOW,
-                        url="http://127.0.0.1:9/",
+                        url="http://127.0.0.1:9009/",
                         enabled_events=[event_type],
                         api_version=None,
                         description=None,

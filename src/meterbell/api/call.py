@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from meterbell.api.params import EXPAND, Param
+from meterbell.delivery.addresses import Address
 from meterbell.errors import InvalidParamError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
@@ -25,6 +26,7 @@ class Call:
         ids: Values of the path's placeholders.
         expand: Fields to embed, without `data.`.
         key_id: The API key's own id.
+        found: The addresses of the host that a parameter names, where the route looks them up.
     """
 
     services: Services
@@ -35,6 +37,7 @@ class Call:
     url: str
     cause: Cause
     key_id: str = ""
+    found: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class Operation:
         returns: The schema of the answer; `list:…` for a list.
         read: Answers from what is committed, quickly; runs on the event loop.
         answer: Answers after waiting for something.
+        prepare: Finds out what `write` must know and has no time for.
         write: Changes something and answers; runs in commit order.
         expandable: Fields that may be embedded.
         successes: What the request log does with them.
@@ -61,6 +65,7 @@ class Operation:
     params: Mapping[str, Param] = field(default_factory=dict)
     read: Callable[[Call], dict[str, Any]] | None = None
     answer: Callable[[Call], Awaitable[dict[str, Any]]] | None = None
+    prepare: Callable[[Call], Awaitable[Call]] | None = None
     write: Callable[[Call, Transaction], dict[str, Any]] | None = None
     expandable: frozenset[str] = frozenset()
     is_ingest: bool = False

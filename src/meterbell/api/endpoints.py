@@ -1,9 +1,12 @@
 """What webhook endpoints and event destinations share: their URLs, types of events and limit."""
 
+import asyncio
 import re
 from collections.abc import Container
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import replace
 
+from meterbell.api.call import Call
+from meterbell.delivery.target import parse_target
 from meterbell.errors import InvalidParamError, LimitReachedError
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, WebhookEndpoint
@@ -15,49 +18,54 @@ ENDPOINTS_MAX = 16
 """Webhook endpoints and destinations together, in each mode."""
 
 URL_MAX = 5000
+_LOOKUP_SECONDS_MAX = 2.0
 _SECRET_LENGTH = 43
-_URL = re.compile(r"[\x21-\x7e]+")
 _PREVIEW = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.preview")
 
 
-def check_url(url: str, *, livemode: bool, param: str) -> None:
-    """Refuse what can't be posted to.
+async def looked_up(call: Call, url: str | None) -> Call:
+    """Return a call that knows where a URL leads at present, as far as that can be told quickly.
+
+    A name that has no address yet, or whose name server doesn't answer, is no reason to refuse it:
+    each attempt looks it up again, and the egress policy decides then.
+    """
+    try:
+        target = parse_target(url or "")
+    except ValueError:
+        return call  # `check_url` says why
+    if not isinstance(target.host, str):
+        return replace(call, found=(target.host,))
+    try:
+        async with asyncio.timeout(_LOOKUP_SECONDS_MAX):
+            found = await call.services.lookup.addresses(target.host)
+    except (OSError, UnicodeError):
+        return call
+    return replace(call, found=tuple(found))
+
+
+def check_url(call: Call, url: str, *, param: str) -> None:
+    """Refuse what can't be posted to, or may not be (D4).
+
+    Args:
+        call: Knows where the URL leads, from `looked_up`.
+        url: The URL.
+        param: Wire path to name in the error.
 
     Raises:
-        InvalidParamError: `url` is no absolute http(s) address, or no https one in live mode.
+        InvalidParamError: It is no absolute http(s) address, or the egress policy denies it.
     """
-    if not _URL.fullmatch(url):
-        raise InvalidParamError(
-            "Invalid URL: it holds blanks or characters that a URL must percent-encode.",
-            param=param,
-            code="url_invalid",
-        )
-    parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidParamError(
-            f"Invalid URL: {url[:100]}. It begins with http:// or https:// and names a host.",
-            param=param,
-            code="url_invalid",
-        )
-    if parts.username is not None or parts.password is not None:
-        raise InvalidParamError(
-            "Invalid URL: it may not hold a user name or password. The signature proves who sends.",
-            param=param,
-            code="url_invalid",
-        )
-    if livemode and parts.scheme != "https":
-        raise InvalidParamError(
-            "Invalid URL: an endpoint in live mode must use https.", param=param, code="url_invalid"
-        )
-
-
-def _split(url: str) -> SplitResult | None:
     try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for a bad port
-    except ValueError:
-        return None
-    return parts
+        target = parse_target(url)
+    except ValueError as error:
+        raise _bad_url(str(error), param) from error
+    for address in call.found or (None,):
+        reason = call.services.egress.refusal(target, address, livemode=call.livemode)
+        if reason is not None:
+            raise _bad_url(reason, param)
+
+
+def _bad_url(reason: str, param: str) -> InvalidParamError:
+    return InvalidParamError(f"Invalid URL: {reason}", param=param, code="url_invalid")
 
 
 def check_events(names: list[str], *, known: Container[str]) -> list[str]:

@@ -284,6 +284,8 @@ class Api:
             return Answer(HTTPStatus.OK, encode_json(await operation.answer(call)))
         if operation.read is not None:
             return Answer(HTTPStatus.OK, encode_json(operation.read(call)))
+        if operation.prepare is not None:
+            call = await operation.prepare(call)
         return await self._write(call, operation, form, key)
 
     def _find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:

@@ -57,6 +57,10 @@ def serve(
     request_log_days: Annotated[
         int | None, typer.Option(help="Days for which requests are kept in the request log.")
     ] = None,
+    egress_allow: Annotated[
+        str | None,
+        typer.Option(help="Hosts and ranges that webhooks may go to although they are not public."),
+    ] = None,
     metrics: Annotated[
         bool | None,
         typer.Option(

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import uvicorn
 from rich.markup import escape
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -54,6 +55,9 @@ def run(settings: Settings) -> int:
     configure_logs(settings.log_level)
     # The port first: keys are made, and shown, only by a server that can run.
     listener = _listen(settings)
+    # What a name or port 0 stands for: the egress policy asks where the server really listens.
+    host, port = listener.getsockname()[:2]
+    settings = msgspec.structs.replace(settings, host=host, port=port)
     with locked(settings.folder):
         migrate(settings.database)
         settings.database.chmod(0o600)

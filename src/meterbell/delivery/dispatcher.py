@@ -7,21 +7,19 @@ the process ended is sent again, with the same event id and body (D1).
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import structlog
 
 from meterbell.clock import Clock
+from meterbell.delivery.egress import Egress
 from meterbell.delivery.lane import Lane
 from meterbell.delivery.outbox import OnAttempt, Outbox
+from meterbell.delivery.sender import Sender
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
 from meterbell.records import Delivery
 from meterbell.settings import Settings
 from meterbell.store.base import Store
-
-if TYPE_CHECKING:
-    from meterbell.delivery.sender import Sender
 
 _DRAIN_SECONDS = 3.0
 
@@ -39,6 +37,7 @@ class Dispatcher:
         clock: Clock,
         ids: IdSource,
         settings: Settings,
+        egress: Egress,
         drain_seconds: float = _DRAIN_SECONDS,
         on_attempt: OnAttempt | None = None,
     ) -> None:
@@ -50,6 +49,7 @@ class Dispatcher:
             clock: The present.
             ids: Where the jitter of retries comes from.
             settings: Time for one attempt.
+            egress: Which addresses may be dialled.
             drain_seconds: How long attempts in flight may take at the end.
             on_attempt: Told of each attempt once it is on record.
         """
@@ -57,6 +57,7 @@ class Dispatcher:
         told = {} if on_attempt is None else {"on_attempt": on_attempt}
         self._outbox = Outbox(store, committer, clock, ids, **told)
         self._timeout_seconds = settings.webhook_timeout_seconds
+        self._egress = egress
         self._sender: Sender | None = None
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,15 +65,18 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Deliver until cancelled; attempts in flight then get a moment to end."""
-        async with await asyncio.to_thread(_make_sender, self._timeout_seconds) as sender:
-            self._sender = sender
-            try:
-                for endpoint in self._outbox.endpoints_with_deliveries():
-                    self._lane(sender, endpoint.id, livemode=endpoint.livemode)
-                await asyncio.Event().wait()
-            finally:
-                self._sender = None
-                await self._drain()
+        # In a thread, because reading all certificates that the system trusts takes a while.
+        sender = await asyncio.to_thread(
+            Sender, timeout_seconds=self._timeout_seconds, egress=self._egress
+        )
+        self._sender = sender
+        try:
+            for endpoint in self._outbox.endpoints_with_deliveries():
+                self._lane(sender, endpoint.id, livemode=endpoint.livemode)
+            await asyncio.Event().wait()
+        finally:
+            self._sender = None
+            await self._drain()
 
     def wake(self, deliveries: Sequence[Delivery]) -> None:
         """Take in new deliveries right after their commit."""
@@ -97,7 +101,7 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _lane(self, sender: "Sender", endpoint_id: str, *, livemode: bool) -> Lane:
+    def _lane(self, sender: Sender, endpoint_id: str, *, livemode: bool) -> Lane:
         lane = self._lanes.get(endpoint_id)
         if lane is None:
             lane = Lane(
@@ -120,11 +124,3 @@ class Dispatcher:
             logger.exception("a lane failed", endpoint=endpoint_id)
         finally:
             del self._lanes[endpoint_id]
-
-
-def _make_sender(timeout_seconds: float) -> "Sender":
-    """Return what makes attempts; in a thread, because the server is to be ready before that."""
-    # aiohttp takes a fifth of a second to load.
-    from meterbell.delivery.sender import Sender  # noqa: PLC0415
-
-    return Sender(timeout_seconds=timeout_seconds)

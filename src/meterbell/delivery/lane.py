@@ -5,20 +5,17 @@ The database is the queue; a lane's memory is a bounded window on it.
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING
 
 import structlog
 
 from meterbell.clock import Clock
 from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.outcome import Outcome
+from meterbell.delivery.sender import Sender
 from meterbell.errors import OverloadedError, StoreUnavailableError
 from meterbell.records import Delivery, WebhookEndpoint
 from meterbell.wire.events import event_body
 from meterbell.wire.signing import signature_header
-
-if TYPE_CHECKING:
-    from meterbell.delivery.sender import Sender
 
 SLOTS = 4
 QUEUE_MAX = 500
@@ -36,7 +33,7 @@ class Lane:
     """Makes the attempts for one endpoint; shares nothing that could hold up another lane (D2)."""
 
     def __init__(
-        self, endpoint_id: str, *, livemode: bool, outbox: Outbox, sender: "Sender", clock: Clock
+        self, endpoint_id: str, *, livemode: bool, outbox: Outbox, sender: Sender, clock: Clock
     ) -> None:
         """Prepare; nothing is sent before `run`.
 
@@ -193,7 +190,12 @@ class Lane:
         except Exception:
             logger.exception("event can't be sent", delivery=delivery.number)
             return Outcome("not_sendable")
-        return await self._sender.send(endpoint.url, body=body, signature=signature)
+        return await self._sender.send(
+            endpoint.url,
+            livemode=endpoint.livemode,
+            body=body,
+            headers={"Stripe-Signature": signature},
+        )
 
     async def _record(
         self, endpoint: WebhookEndpoint, delivery: Delivery, outcome: Outcome, started_at_ms: int

@@ -11,8 +11,8 @@ class Outcome(NamedTuple):
     Attributes:
         text: `succeeded`, or what went wrong. An answer came: `status_500`, `redirect`. None came:
             `timeout`, `dns_error`, `connection_refused`, `connection_closed`, `connection_failed`,
-            `tls_error`, `bad_answer`. None was asked for: `bad_url`, `event_missing`,
-            `event_unreadable`, `not_sendable`, `internal_error`.
+            `tls_error`, `bad_answer`. None was asked for: `address_denied`, `bad_url`,
+            `event_missing`, `event_unreadable`, `not_sendable`, `internal_error`.
         status_code: Of the answer, if one came.
         retry_after: The answer's `Retry-After` header.
         response: The first 64 KiB of the answer's body.

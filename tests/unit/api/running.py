@@ -6,6 +6,7 @@ Below it everything is real but the clock, the ids and the deliveries, which nob
 import asyncio
 import base64
 import shutil
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,9 @@ from starlette.types import ASGIApp, Message
 from meterbell.api.routes import Api as HttpApi
 from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
+from meterbell.delivery.egress import Egress
 from meterbell.delivery.listeners import EventFeed
+from meterbell.delivery.lookup import Lookup
 from meterbell.engine.state import Limits
 from meterbell.ids import CountingIds
 from meterbell.keys import digest_of
@@ -252,7 +255,12 @@ def basic(user: str, password: str = "") -> str:
 
 @asynccontextmanager
 async def running_api(
-    folder: Path, migrated: Path, *, settings: Settings | None = None
+    folder: Path,
+    migrated: Path,
+    *,
+    settings: Settings | None = None,
+    egress: Egress | None = None,
+    lookup: Lookup | None = None,
 ) -> AsyncIterator[Api]:
     """Run the API over a copy of a database that has been migrated."""
     path = folder / "meterbell.db"
@@ -293,6 +301,8 @@ async def running_api(
         state=state,
         committer=committer,
         vault=TEST_VAULT,
+        egress=egress or Egress(is_local=True),
+        lookup=lookup or Lookup(resolve),
         feed=feed,
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
@@ -308,6 +318,14 @@ async def running_api(
         await asyncio.gather(task, return_exceptions=True)
         recovered.indexes.close()
         store.close()
+
+
+def resolve(name: str, *_: object, **__: object) -> list[tuple[Any, ...]]:
+    """Find a public address under any name, but under these none, or one that is not public."""
+    if name == "unknown.example":
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+    addresses = {"mixed.example": ["8.8.8.8", "10.0.0.1"], "localhost": ["127.0.0.1", "::1"]}
+    return [(0, 0, 0, "", (address, 0)) for address in addresses.get(name, ["8.8.8.8"])]
 
 
 class Failing:

@@ -37,7 +37,7 @@ async def test_a3_a_trigger_is_explained_by_its_meter_event_and_deliveries(api: 
     await api.customer()
     alert = await api.alert(await api.meter(), gte=10)
     hook = await api.made(
-        "/v1/webhook_endpoints", {"url": "http://127.0.0.1:9/", "enabled_events": ["*"]}
+        "/v1/webhook_endpoints", {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
     )
     await api.use("9.5", identifier="first")
     api.clock.advance(seconds=60)

@@ -99,7 +99,9 @@ async def test_events_are_found_by_time(api: Api, story: str) -> None:
 
 
 async def test_pending_webhooks_are_those_that_have_not_taken_it(api: Api) -> None:
-    await api.made("/v1/webhook_endpoints", {"url": "http://127.0.0.1:9/", "enabled_events": ["*"]})
+    await api.made(
+        "/v1/webhook_endpoints", {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
+    )
     await api.customer()
 
     for status, pending in (("pending", 1), ("failed", 1), ("succeeded", 0), ("canceled", 0)):

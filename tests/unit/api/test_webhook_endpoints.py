@@ -1,15 +1,19 @@
 """Webhook endpoints: five calls, URLs, types of events, secrets, deletion."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meterbell.delivery.egress import Egress
+from meterbell.delivery.lookup import Lookup
 from meterbell.records import Delivery
 from tests.builders import NOW
-from tests.unit.api.running import LIVE_KEY, Api
+from tests.support.url_forms import ADDRESSES, url_forms
+from tests.unit.api.running import LIVE_KEY, Api, running_api
 
 HOOKS = "/v1/webhook_endpoints"
-URL = "http://127.0.0.1:9/hook"
+URL = "http://127.0.0.1:9009/hook"
 
 
 def params(**more: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -82,9 +86,74 @@ async def test_urls_that_cannot_be_posted_to(api: Api, url: str, words: str) -> 
         assert words in reply.error["message"]
 
 
-@pytest.mark.parametrize("url", [URL, "https://example.com:8443/a?b=c", "http://[::1]:9/"])
+@pytest.mark.parametrize("url", [URL, "https://example.com:8443/a?b=c", "http://[::1]:9009/"])
 async def test_urls_that_can(api: Api, url: str) -> None:
     assert (await api.made(HOOKS, params(url=url)))["url"] == url
+
+
+async def test_d4_an_endpoint_that_may_not_be_reached_is_refused(
+    tmp_path: Path, migrated: Path
+) -> None:
+    """In all its spellings, when it is created and when it is changed, in both modes."""
+    forms = url_forms(9009)
+    async with running_api(tmp_path, migrated, egress=Egress(), lookup=Lookup(resolve_form)) as api:
+        endpoint = (await api.made(HOOKS, params(url="https://example.com/")))["id"]
+        for form in forms:
+            for path, key in ((HOOKS, None), (HOOKS, LIVE_KEY), (f"{HOOKS}/{endpoint}", None)):
+                reply = await api.post(path, params(url=form), key=key)
+                # No parameter is looked at in a form with a NUL in it.
+                param = None if "\x00" in form else "url"
+                assert (reply.status, reply.error.get("param")) == (400, param), form
+
+        assert len((await api.got(HOOKS))["data"]) == 1
+        assert (await api.got(f"{HOOKS}/{endpoint}"))["url"] == "https://example.com/"
+
+
+def resolve_form(name: str, *_: object, **__: object) -> list[tuple[Any, ...]]:
+    """Find the addresses of the names among the forms, and a public one for all others."""
+    return [(0, 0, 0, "", (address, 0)) for address in ADDRESSES.get(name, ["8.8.8.8"])]
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://10.1.2.3/", "10.1.2.3 is not public: private use (RFC 1918)"),
+        ("http://mixed.example/", "10.0.0.1 is not public"),
+        ("http://example.com:22/", "port 22 belongs to another service"),
+    ],
+)
+async def test_d4_a_refusal_says_what_is_wrong_and_which_setting_helps(
+    api: Api, url: str, words: str
+) -> None:
+    reply = await api.post(HOOKS, params(url=url))
+
+    assert (reply.status, reply.error["param"]) == (400, "url")
+    assert words in reply.error["message"]
+    assert "egress_allow" in reply.error["message"]
+
+
+async def test_a_name_without_an_address_is_taken_for_each_attempt_decides(api: Api) -> None:
+    made = await api.made(HOOKS, params(url="https://unknown.example/"), key=LIVE_KEY)
+
+    assert made["url"] == "https://unknown.example/"
+
+
+async def test_a_repeated_request_gets_the_first_answer_wherever_the_name_leads_now(
+    tmp_path: Path, migrated: Path
+) -> None:
+    addresses = iter(["8.8.8.8", "10.0.0.1", "10.0.0.1"])
+
+    def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
+        return [(0, 0, 0, "", (next(addresses), 0))]
+
+    async with running_api(tmp_path, migrated, lookup=Lookup(resolve)) as api:
+        headers = {"Idempotency-Key": "a"}
+        first = await api.post(HOOKS, params(url="https://a.example/"), headers=headers)
+        again = await api.post(HOOKS, params(url="https://a.example/"), headers=headers)
+        other = await api.post(HOOKS, params(url="https://a.example/"))
+
+    assert (first.status, again.status, other.status) == (200, 200, 400)
+    assert again.raw == first.raw
 
 
 async def test_live_mode_needs_https(api: Api) -> None:
@@ -133,7 +202,7 @@ async def test_an_endpoint_is_changed(api: Api) -> None:
     changed = await api.made(
         path,
         {
-            "url": "http://127.0.0.1:9/other",
+            "url": "http://127.0.0.1:9009/other",
             "enabled_events": ["customer.created"],
             "description": "",
             "metadata": {"b": "", "c": "3"},
@@ -141,7 +210,7 @@ async def test_an_endpoint_is_changed(api: Api) -> None:
         },
     )
 
-    assert changed["url"] == "http://127.0.0.1:9/other"
+    assert changed["url"] == "http://127.0.0.1:9009/other"
     assert changed["enabled_events"] == ["customer.created"]
     assert changed["description"] is None
     assert changed["metadata"] == {"a": "1", "c": "3"}

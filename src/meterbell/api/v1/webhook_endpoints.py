@@ -11,6 +11,7 @@ from meterbell.api.endpoints import (
     check_events,
     check_url,
     delete_endpoint,
+    looked_up,
     new_secret,
     require_api_version,
     require_place,
@@ -54,9 +55,13 @@ def _find(objects: Objects, call: Call) -> WebhookEndpoint:
     return endpoint
 
 
+async def _look_up(call: Call) -> Call:
+    return await looked_up(call, call.params.get("url"))
+
+
 def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     params, objects = call.params, transaction.objects
-    check_url(params["url"], livemode=call.livemode, param="url")
+    check_url(call, params["url"], param="url")
     version = params.get("api_version")
     require_api_version(version, param="api_version")
     events = check_events(params["enabled_events"], known=EVENT_TYPES)
@@ -87,7 +92,7 @@ def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
     params, objects = call.params, transaction.objects
     before = _find(objects, call)
     if "url" in params:
-        check_url(params["url"], livemode=call.livemode, param="url")
+        check_url(call, params["url"], param="url")
     status = before.status
     if "disabled" in params:
         status = "disabled" if params["disabled"] else "enabled"
@@ -130,6 +135,7 @@ OPERATIONS = [
             "connect": Boolean(description="Accepted and ignored: there are no other accounts."),
             **_FIELDS,
         },
+        prepare=_look_up,
         write=_create,
     ),
     Operation(
@@ -158,6 +164,7 @@ OPERATIONS = [
             "disabled": Boolean(),
             **_FIELDS,
         },
+        prepare=_look_up,
         write=_update,
     ),
     Operation(

@@ -14,6 +14,7 @@ from meterbell.api.endpoints import (
     check_events,
     check_url,
     delete_endpoint,
+    looked_up,
     new_secret,
     require_api_version,
     require_place,
@@ -118,7 +119,12 @@ def _find(objects: Objects, call: Call) -> WebhookEndpoint:
     return endpoint
 
 
-def _target(body: CreateDestination, *, livemode: bool) -> str:
+async def _look_up(call: Call, body: CreateDestination | UpdateDestination) -> Call:
+    target = body.webhook_endpoint
+    return await looked_up(call, target.url if isinstance(target, Target) else None)
+
+
+def _target(call: Call, body: CreateDestination) -> str:
     """Return the URL of a new destination.
 
     Raises:
@@ -141,7 +147,7 @@ def _target(body: CreateDestination, *, livemode: bool) -> str:
             param="webhook_endpoint.url",
             code="parameter_missing",
         )
-    check_url(body.webhook_endpoint.url, livemode=livemode, param="webhook_endpoint.url")
+    check_url(call, body.webhook_endpoint.url, param="webhook_endpoint.url")
     return body.webhook_endpoint.url
 
 
@@ -174,7 +180,7 @@ def _types(names: list[str], event_payload: str | None) -> list[str]:
 
 
 def _create(call: Call, body: CreateDestination, transaction: Transaction) -> dict[str, Any]:
-    url = _target(body, livemode=call.livemode)
+    url = _target(call, body)
     _check_source(body.events_from)
     version = _api_version(body)
     events = _types(body.enabled_events, body.event_payload)
@@ -251,7 +257,7 @@ def _update(call: Call, body: UpdateDestination, transaction: Transaction) -> di
         changes["metadata"] = _merged(before.metadata, body.metadata)
     if body.webhook_endpoint is not UNSET:
         changes["url"] = body.webhook_endpoint.url
-        check_url(changes["url"], livemode=call.livemode, param="webhook_endpoint.url")
+        check_url(call, changes["url"], param="webhook_endpoint.url")
     endpoint = _change(transaction, before, changes)
     return render_destination(endpoint, with_url=_URL in (body.include or []))
 
@@ -311,6 +317,7 @@ ROUTES = [
         tag="Event destinations",
         returns=_RETURNS,
         body=CreateDestination,
+        prepare=_look_up,
         write=_create,
     ),
     Route(
@@ -338,6 +345,7 @@ ROUTES = [
         tag="Event destinations",
         returns=_RETURNS,
         body=UpdateDestination,
+        prepare=_look_up,
         write=_update,
     ),
     Route(

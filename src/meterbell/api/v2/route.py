@@ -56,8 +56,8 @@ class Route:
         body: What a POST's JSON is decoded into.
         query: Parameters of a GET.
         read: Answers from what is committed; runs on the event loop.
-        write: Changes something and answers; runs in the writer's thread, in commit order, once
-            for each Idempotency-Key.
+        prepare: Finds out what `write` must know and has no time for.
+        write: Changes something and answers; runs in commit order, once for each Idempotency-Key.
         record: Does its work on the event loop; what makes it happen once is its own business.
         is_ingest: Whether a key that may only report usage may call it.
         takes_session: Whether the bearer is the token of a session, in place of an API key.
@@ -74,6 +74,7 @@ class Route:
     body: type[msgspec.Struct] = NoParams
     query: Mapping[str, Param] = field(default_factory=dict)
     read: Callable[[Call], dict[str, Any]] | None = None
+    prepare: Callable[[Call, Any], Awaitable[Call]] | None = None
     write: Callable[[Call, Any, Transaction], dict[str, Any]] | None = None
     record: Callable[[Call, Any, Keyed], Awaitable[Replayable]] | None = None
     is_ingest: bool = False

@@ -249,6 +249,8 @@ class V2Api:
         """Run a change in commit order; a success is not repeated for the same Idempotency-Key."""
         committer, write, key = self._services.committer, route.write, call.cause.idempotency_key
         assert write is not None, f"{route.path} neither reads nor writes"
+        if route.prepare is not None:
+            call = await route.prepare(call, body)
         if key is None:
             rendered = await committer.execute(partial(write, call, body))
             return Answer(HTTPStatus.OK, encode_json(rendered))

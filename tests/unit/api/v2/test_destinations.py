@@ -19,7 +19,7 @@ def params(**others: Any) -> dict[str, Any]:  # noqa: ANN401
         "type": "webhook_endpoint",
         "event_payload": "thin",
         "enabled_events": ["*"],
-        "webhook_endpoint": {"url": "http://127.0.0.1:9/"},
+        "webhook_endpoint": {"url": "http://127.0.0.1:9009/"},
         **others,
     }
 
@@ -90,7 +90,7 @@ async def test_two_requests_with_one_key_at_once(api: Api) -> None:
 
 
 async def test_endpoints_and_destinations_share_a_limit(api: Api) -> None:
-    hook = {"url": "http://127.0.0.1:9/", "enabled_events": ["*"]}
+    hook = {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
     for _ in range(8):
         await create(api)
         await api.made("/v1/webhook_endpoints", hook)
@@ -99,14 +99,14 @@ async def test_endpoints_and_destinations_share_a_limit(api: Api) -> None:
 
     assert refused.status == 400
     assert (await api.json(ALL, params())).error["code"] == "limit_reached"
-    live = params(webhook_endpoint={"url": "https://127.0.0.1:9/"})
+    live = params(webhook_endpoint={"url": "https://example.com/"})
     assert (await api.json(ALL, live, key=LIVE_KEY)).status == 200
 
 
 async def test_endpoints_and_destinations_are_listed_apart(api: Api) -> None:
     made = await create(api)
     hook = await api.made(
-        "/v1/webhook_endpoints", {"url": "http://127.0.0.1:9/", "enabled_events": ["*"]}
+        "/v1/webhook_endpoints", {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
     )
 
     assert [one["id"] for one in (await api.got(ALL))["data"]] == [made]
