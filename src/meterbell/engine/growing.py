@@ -3,6 +3,7 @@
 import mmap
 from collections.abc import Mapping, Sequence
 from itertools import repeat
+from operator import itemgetter
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -67,6 +68,12 @@ class Growing:
 
 def look_up(numbers: Mapping[K, int], keys: Sequence[K]) -> Numbers:
     """Return the number of each key, -1 for unknown ones."""
+    if len(keys) > 1:
+        # Nearly always all are known, and then one call finds them, in half the time.
+        try:
+            return np.array(itemgetter(*keys)(numbers), dtype=np.int64)
+        except KeyError:
+            pass
     # Said to be of one argument, because the types of `map` and of an overloaded `get` don't meet.
     get = cast("Any", numbers.get)
     return np.fromiter(map(get, keys, repeat(-1)), np.int64, len(keys))
