@@ -22,6 +22,9 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import Attempt, Delivery, DeliveryStatus, Event, ThinEvent, WebhookEndpoint
 from meterbell.store import tables
 from meterbell.store.base import Store
+from meterbell.store.endpoint_secrets import secrets_of
+from meterbell.vault import Vault
+from meterbell.wire.signing import signed_headers
 
 _GONE = 410
 _GIVE_UP_MAX = 1000
@@ -48,6 +51,8 @@ class Outbox:
         committer: Committer,
         clock: Clock,
         ids: IdSource,
+        *,
+        vault: Vault,
         on_attempt: OnAttempt = _ignore,
     ) -> None:
         """Prepare.
@@ -57,6 +62,7 @@ class Outbox:
             committer: Where they are changed.
             clock: The present.
             ids: Where the jitter of retries comes from.
+            vault: Opens the secrets of endpoints.
             on_attempt: Told of each attempt once it is on record.
         """
         self._on_attempt = on_attempt
@@ -64,6 +70,7 @@ class Outbox:
         self._committer = committer
         self._clock = clock
         self._ids = ids
+        self._vault = vault
 
     def endpoints_with_deliveries(self) -> Sequence[WebhookEndpoint]:
         """Return the endpoints that have deliveries to be attempted."""
@@ -82,6 +89,23 @@ class Outbox:
         reader, livemode = self._store.reader, delivery.livemode
         event = reader.get(Event, delivery.event, livemode=livemode)
         return event or reader.get(ThinEvent, delivery.event, livemode=livemode)
+
+    def signed_headers(
+        self, endpoint: WebhookEndpoint, event: Event | ThinEvent, body: bytes
+    ) -> dict[str, str]:
+        """Return the headers that sign one attempt, made now.
+
+        Raises:
+            SecretUnreadableError: The endpoint's secrets can't be decrypted.
+        """
+        now_ms = self._clock.now_ms()
+        return signed_headers(
+            secrets_of(self._vault, endpoint, now_ms=now_ms),
+            event_id=event.id,
+            timestamp=now_ms // 1000,
+            body=body,
+            is_standard=endpoint.standard_webhooks,
+        )
 
     def due(self, endpoint_id: str, *, now_ms: int, limit: int) -> list[Delivery]:
         """Return deliveries whose next attempt is due, longest overdue first."""
