@@ -15,7 +15,7 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --universal --python-vers
 # Not reordered: by default modules with few tests, which are the long ones, would come last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-.PHONY: help serve test test-deep lint fix coverage bench docs lock clean
+.PHONY: help serve test test-deep lint fix coverage bench docs vendor lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do \
@@ -24,10 +24,10 @@ help: ## List the targets
 serve: .venv/.run ## Start meterbell on the embedded store, data in ./meterbell-data (ARGS=… for more)
 	exec $(BIN)/meterbell serve $(ARGS)
 
-test: lint $(NODE)/node_modules/.installed ## Lint, then run every test (ARGS=… for pytest)
+test: lint $(NODE)/node_modules/.installed .venv/.browser ## Lint, then run every test (ARGS=… for pytest)
 	$(PYTEST) -m "not deep"
 
-test-deep: .venv/.dev $(NODE)/node_modules/.installed ## The long fault and fuzz runs
+test-deep: .venv/.dev $(NODE)/node_modules/.installed .venv/.browser ## The long fault and fuzz runs
 	HYPOTHESIS_PROFILE=deep $(PYTEST) --timeout 7200
 
 lint: .venv/.dev ## Check style, types and the direction of imports
@@ -40,7 +40,7 @@ fix: .venv/.dev ## Format, and repair what ruff can repair
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-coverage: .venv/.dev $(NODE)/node_modules/.installed ## Measure branch coverage and hold it to its limits
+coverage: .venv/.dev $(NODE)/node_modules/.installed .venv/.browser ## Measure branch coverage and hold it to its limits
 	$(PYTEST) -m "not deep" --cov --cov-report=
 	$(BIN)/coverage report --skip-covered --fail-under=90
 	$(BIN)/coverage report --include='src/meterbell/engine/*,src/meterbell/wire/*,src/meterbell/delivery/schedule.py' \
@@ -51,6 +51,9 @@ bench: .venv/.dev ## Measure throughput against a baseline of the same run
 
 docs: .venv/.docs ## Build the documentation into ./site
 	$(BIN)/zensical build --clean --strict
+
+vendor: ## Fetch the dashboard's vendored files anew, with npm
+	$(PYTHON) tools/vendor.py
 
 lock: .uv/.installed ## Lock dependencies anew (UPGRADE=--upgrade takes newer versions)
 	$(COMPILE) pyproject.toml --group build --output-file requirements/run.txt
@@ -91,6 +94,15 @@ clean: ## Remove what the targets installed and built; never data
 .venv/.docs: .venv/.dev requirements/docs.txt
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirements requirements/docs.txt
 	touch $@
+
+# Without a browser the rest is still tested; the tests with one then fail and say so.
+.venv/.browser: .venv/.created
+	@if command -v chromium chromium-browser google-chrome >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -qq --no-install-recommends chromium >/dev/null && touch $@; \
+	else \
+		echo "Chromium is missing: install it (Debian: apt install chromium); the tests with a browser will fail." >&2; \
+	fi
 
 # Without npm the rest is still tested; the tests with the Node SDK then fail and say so.
 $(NODE)/node_modules/.installed: $(NODE)/package.json $(NODE)/package-lock.json

@@ -27,6 +27,7 @@ from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.reports import Reporter
 from meterbell.ledger.retention import Retainer
+from meterbell.ledger.totals import note_totals
 from meterbell.metrics import Metrics
 from meterbell.records import Delivery, Event
 from meterbell.requestlog.log import RequestLog
@@ -41,6 +42,8 @@ from meterbell.vault import Vault
 KEYS_FOLDER = "keys"
 # Requests may ask for so many names at a time; attempts are not held up by that.
 _NAMES_MAX = 16
+DASHBOARD = "/dashboard"
+"""Where people look; everything else is for programs."""
 REPORTS = "reports"
 """Name of `Api.reports` in the lifespan's state, if usage may take that way."""
 
@@ -71,6 +74,8 @@ class Application:
         self._ids = ids or RandomIds()
         self._on_failure = on_failure
         self._api: ASGIApp | None = None
+        self._services: Services | None = None
+        self._dashboard: ASGIApp | None = None
         self._lifespan = Router(lifespan=self._run)
         self._refused: SettingsError | None = None
         self.failed = False
@@ -79,9 +84,28 @@ class Application:
         """Answer one request, or run the lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, self._told_plainly(send))
+        elif scope["type"] == "http" and self._is_for_people(scope):
+            await self._pages()(scope, receive, send)
         else:
             assert self._api is not None, "requests come after the lifespan's start"
             await self._api(scope, receive, send)
+
+    @staticmethod
+    def _is_for_people(scope: Scope) -> bool:
+        path = scope["path"]
+        if path == "/":
+            accepts = dict(scope["headers"]).get(b"accept", b"")
+            return b"text/html" in accepts
+        return bool(path == DASHBOARD or path.startswith(f"{DASHBOARD}/"))
+
+    def _pages(self) -> ASGIApp:
+        """Return the dashboard, which is loaded when somebody asks for it."""
+        if self._dashboard is None:
+            from meterbell.dashboard.app import Dashboard  # noqa: PLC0415 - starts need not wait
+
+            assert self._services is not None, "requests come after the lifespan's start"
+            self._dashboard = Dashboard(self._services)
+        return self._dashboard
 
     @asynccontextmanager
     async def _run(self, _app: object) -> AsyncIterator[dict[str, Any]]:
@@ -94,6 +118,7 @@ class Application:
                     on_failure=self._fail,
                     traces=traces,
                 ) as services:
+                    self._services = services
                     api = Api(services)
                     self._api = api if traces is None else traces.around(api)
                     # What the HTTP server may call directly; spans need the usual way.
@@ -322,6 +347,7 @@ def _saving(
     return {
         "checkpointer": checkpointer.run(committer, interval_seconds=seconds),
         "retainer": retainer.run(committer, interval_seconds=seconds),
+        "totals": note_totals(committer, services.clock),
     }
 
 

@@ -8,6 +8,7 @@ MeterbellError
 │   ├── DuplicateIdentifierError  the identifier was counted before (C2)
 │   ├── LimitReachedError         one more would pass a documented limit
 │   ├── AuthenticationError       no key, or a key that is not known
+│   ├── TooManyAttemptsError      too many wrong passwords came lately
 │   ├── SessionExpiredError       the token of a stream has lived for its 15 minutes
 │   ├── PermissionDeniedError     the key may not do this
 │   ├── IdempotencyMismatchError  an Idempotency-Key was used before for something else
@@ -75,6 +76,10 @@ class LimitReachedError(RequestError):
 
 class AuthenticationError(RequestError):
     """No key was given, or one that is not known."""
+
+
+class TooManyAttemptsError(RequestError):
+    """Too many wrong passwords came lately."""
 
 
 class SessionExpiredError(RequestError):

@@ -8,6 +8,7 @@ from typing_extensions import TypedDict
 Permission = Literal["all", "read", "ingest"]
 DeliveryStatus = Literal["pending", "succeeded", "failed", "canceled"]
 DisabledReason = Literal["user", "gone", "failing"]
+Role = Literal["viewer", "editor", "admin"]
 
 
 class Customer(Struct, frozen=True, kw_only=True):
@@ -247,6 +248,7 @@ class RequestEntry(Struct, frozen=True, kw_only=True):
 class TriggerRecord(Struct, frozen=True, kw_only=True):
     """The once-only fact that an alert fired for a customer; `value` is an exact decimal."""
 
+    number: int = 0
     alert: str
     customer: str
     window: str
@@ -254,3 +256,66 @@ class TriggerRecord(Struct, frozen=True, kw_only=True):
     sequence: int
     created_ms: int
     event: str
+
+
+class DashboardUser(Struct, frozen=True, kw_only=True):
+    """Who may sign in to the dashboard; without a password only by a one-time link."""
+
+    number: int = 0
+    id: str
+    name: str
+    role: Role
+    password: str | None
+    created: int
+
+
+class DashboardSession(Struct, frozen=True, kw_only=True):
+    """A browser that is signed in; what it sends is not kept, only its digest."""
+
+    digest: bytes
+    user: str
+    created_ms: int
+    seen_ms: int
+    expires_at_ms: int
+
+
+class SignInLink(Struct, frozen=True, kw_only=True):
+    """A link that signs a user in once; what it holds is not kept, only its digest."""
+
+    digest: bytes
+    user: str
+    expires_at_ms: int
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True):
+    """Who changed what, when, and from where; never with a secret in it.
+
+    Attributes:
+        livemode: None for what belongs to no mode, such as users.
+        actor: The user's name.
+        action: Such as `alert.archive`.
+        object: The id of what was changed, where it has one.
+        address: The network address that asked, or `command line`.
+        details: What was asked for.
+    """
+
+    number: int = 0
+    at_ms: int
+    livemode: bool | None
+    actor: str
+    action: str
+    object: str | None
+    address: str
+    details: dict[str, Any]
+
+
+class MeterHour(Struct, frozen=True, kw_only=True):
+    """What all counters of a meter held together when a UTC hour since 1970 began.
+
+    Attributes:
+        total: In units of 10^-12; a text, because it may be beyond 64 bits.
+    """
+
+    meter: str
+    hour: int
+    total: str

@@ -46,6 +46,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         egress_allow: Where webhooks may be sent although the egress policy denies it (D4), with
             commas between: names of hosts, addresses, ranges of addresses. `:25` at the end allows
             that port, `http://` in front plain http in live mode.
+        public_url: The address under which browsers reach the dashboard from other machines, such
+            as `https://meterbell.example.com`; None for this machine only.
         metrics: Whether `/metrics` tells how the server is doing, without a key.
         traces: Whether spans of requests, commits and deliveries go to an OpenTelemetry collector,
             which the standard `OTEL_…` variables name; needs `meterbell[otel]`.
@@ -67,6 +69,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     webhook_timeout_seconds: _Positive = 15
     request_log_days: Annotated[int, Meta(ge=0, le=3650)] = 30
     egress_allow: str | None = None
+    public_url: Annotated[str, Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]+$")] | None = None
     metrics: bool = True
     traces: bool = False
     log_level: str = "info"

@@ -8,7 +8,7 @@ from typing import Any
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
-from meterbell.records import WebhookEndpoint
+from meterbell.records import TriggerRecord, WebhookEndpoint
 from meterbell.store.migrations import is_current, migrate, newest_version
 from meterbell.store.migrations.upgrade import alembic_config, upgrade
 from meterbell.store.sqlite import SqliteStore
@@ -121,3 +121,21 @@ def test_webhook_endpoints_of_the_first_schema_are_kept(tmp_path: Path) -> None:
     store.close()
     assert (endpoint.id, endpoint.enabled_events, endpoint.secret) == ("we_1", ["*"], "whsec_1")
     assert not endpoint.is_destination
+
+
+def test_triggers_of_the_first_schema_are_kept_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "meterbell.db"
+    upgrade(path, "0001")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for customer in ("cus_b", "cus_a"):
+            connection.execute(
+                "INSERT INTO trigger VALUES ('alrt_1', ?, 'lifetime', '10', 1, 2, 'evt_1')",
+                (customer,),
+            )
+
+    migrate(path)
+
+    store = SqliteStore(path)
+    found = store.reader.find(TriggerRecord)
+    store.close()
+    assert [(record.number, record.customer) for record in found] == [(1, "cus_b"), (2, "cus_a")]

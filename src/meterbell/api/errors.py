@@ -21,6 +21,7 @@ from meterbell.errors import (
     SettingsError,
     StoreFailedError,
     StoreUnavailableError,
+    TooManyAttemptsError,
     UnsupportedMediaTypeError,
     UsageRefusedError,
 )
@@ -53,6 +54,9 @@ ANSWERS: dict[type[MeterbellError], Answer] = {
     DuplicateIdentifierError: Answer(400, _INVALID, v2_code="duplicate_meter_event"),
     LimitReachedError: Answer(400, _INVALID, v2_code="limit_reached"),
     AuthenticationError: Answer(401, _INVALID, v2_code="unauthorized"),
+    TooManyAttemptsError: Answer(
+        429, _INVALID, "rate_limit", v2_code="too_many_concurrent_requests"
+    ),
     SessionExpiredError: Answer(
         401,
         "temporary_session_expired",

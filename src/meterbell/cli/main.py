@@ -10,6 +10,7 @@ from meterbell import __version__
 from meterbell.cli import (
     alerts,
     customers,
+    dashboard,
     demo,
     events,
     keys,
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 app.command("serve", epilog=serve.EXAMPLES)(serve.serve)
 app.add_typer(keys.app, name="keys")
+app.add_typer(dashboard.app, name="dashboard")
 app.command("demo", epilog=demo.EXAMPLES)(demo.demo)
 app.command("listen", epilog=listen.EXAMPLES)(listen.listen)
 app.command("trigger", epilog=trigger.EXAMPLES)(trigger.trigger)

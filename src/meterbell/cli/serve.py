@@ -14,6 +14,12 @@ EXAMPLES = examples(
     "meterbell serve --port 0 --test-key sk_test_ci   # for scripts and CI",
 )
 
+PublicUrlOption = Annotated[
+    str | None,
+    typer.Option(help="Address of the dashboard for browsers on other machines: https://…"),
+]
+LogLevelOption = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
+
 
 def serve(
     *,
@@ -61,6 +67,7 @@ def serve(
         str | None,
         typer.Option(help="Hosts and ranges that webhooks may go to although they are not public."),
     ] = None,
+    public_url: PublicUrlOption = None,
     metrics: Annotated[
         bool | None,
         typer.Option(
@@ -75,7 +82,7 @@ def serve(
             help="Whether spans go to the OpenTelemetry collector that OTEL_… variables name.",
         ),
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.")] = None,
+    log_level: LogLevelOption = None,
 ) -> None:
     """Start the server. The first start makes the data folder and prints a test and a live key."""
     flags = dict(locals())  # each parameter is a setting

@@ -19,19 +19,22 @@ from typing_extensions import override
 
 from meterbell.api.requests import LIVE
 from meterbell.api.routes import LISTEN
-from meterbell.app import Application, locked
+from meterbell.app import DASHBOARD, Application, locked
+from meterbell.cli.dashboard import Visitor, make_link
 from meterbell.cli.database import create_key, open_objects
 from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE, write_private
 from meterbell.cli.front import Front
 from meterbell.cli.output import print_text
 from meterbell.clock import SystemClock
+from meterbell.dashboard.accounts import FIRST_USER, SIGNED_IN, find_user
 from meterbell.errors import SettingsError
 from meterbell.ids import RandomIds
 from meterbell.keys import mode_of
 from meterbell.logs import LEVELS, configure_logs
-from meterbell.records import ApiKey
+from meterbell.records import ApiKey, AuditEntry, DashboardUser
 from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
+from meterbell.store.tables import audit_entry
 
 _GC_THRESHOLD = 100_000
 _SWITCH_SECONDS = 0.0005
@@ -39,6 +42,7 @@ _KEEP_ALIVE_SECONDS = 75
 _DRAIN_SECONDS = 10
 _BACKLOG = 2048
 _LONG_POLLS = {LISTEN.path, LIVE.path}
+_FIRST_LINK_SECONDS = 3600
 _STOPPING = b'{"error":{"type":"api_error","message":"The server is stopping; ask again."}}'
 
 
@@ -71,11 +75,13 @@ def run(settings: Settings) -> int:
         nonlocal is_announced
         keys = [] if settings.test_key is not None else _first_keys(settings)
         facts = {"url": url, "pid": os.getpid()}
+        if settings.public_url is not None:
+            facts["public_url"] = settings.public_url
         if settings.test_key is not None:
             facts["test_key"] = settings.test_key
         is_announced = True
         write_private(server_file, json.dumps(facts))
-        _welcome(url, keys, settings)
+        _welcome(url, keys, settings, _sign_in_link(settings, url))
         # Collections of everything that lives for long would stall commits now and then. What is
         # garbage so far is next to nothing, and looking for it would hold up the first requests.
         gc.freeze()
@@ -155,7 +161,7 @@ class _LongPolls:
             work.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] not in _LONG_POLLS:
+        if scope["type"] != "http" or not _is_waiting(scope["path"]):
             await self._application(scope, receive, send)
             return
         is_answered = False
@@ -173,12 +179,20 @@ class _LongPolls:
         try:
             await work
         except asyncio.CancelledError:
-            if not self._is_stopping or is_answered:
+            if not self._is_stopping:
                 work.cancel()
                 raise
-            await _send_stopping(send)
+            if is_answered:
+                await send({"type": "http.response.body", "body": b""})
+            else:
+                await _send_stopping(send)
         finally:
             self._waiting.discard(work)
+
+
+def _is_waiting(path: str) -> bool:
+    """Return whether answers to a path wait for something to happen."""
+    return bool(path in _LONG_POLLS or (path.startswith(DASHBOARD) and path.endswith("/live")))
 
 
 async def _send_stopping(send: Send) -> None:
@@ -226,10 +240,28 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _welcome(url: str, keys: list[str], settings: Settings) -> None:
+def _sign_in_link(settings: Settings, url: str) -> str:
+    """Return a link into the dashboard, made until somebody signs in; empty after that."""
+    with open_objects(settings.database) as objects:
+        is_known = objects.find(AuditEntry, audit_entry.c.action == SIGNED_IN, limit=1)
+        if is_known or (objects.count(DashboardUser) and not find_user(objects, FIRST_USER)):
+            return ""
+        visitor = Visitor(objects, RandomIds(), SystemClock().now_ms())
+        base = settings.public_url or url
+        return make_link(visitor, base, None, lives_seconds=_FIRST_LINK_SECONDS)
+
+
+def _welcome(url: str, keys: list[str], settings: Settings, link: str) -> None:
     """Print where the server is, and after a first start how to go on."""
     folder = escape(str(Path(settings.data).resolve()))
     print_text(f"[bold green]meterbell[/] is ready at [bold]{url}[/]  [dim]data in {folder}[/]")
+    if link:
+        print_text(
+            f"\n[bold]Open the dashboard[/]: this link signs you in, once, within an hour\n"
+            f"  [bold]{link}[/]\n"
+        )
+    else:
+        print_text(f"[dim]dashboard at[/] {settings.public_url or url}/dashboard")
     if not keys:
         return
     test, live = keys

@@ -362,6 +362,10 @@ class CounterTable:
                 has_more |= np.fromiter(map(kept.__contains__, slots.tolist()), np.bool_)
         return np.flatnonzero(has_more)
 
+    def large_of(self, meter: int) -> list[int]:
+        """Return the rows of a meter's counters that no row can hold; those rows say nothing."""
+        return [slot for slot in self._large if self._who.rows[slot, 0] == meter + 1]
+
     def is_large(self, slot: int) -> bool:
         """Return whether no row can hold the counter."""
         return slot in self._large

@@ -218,6 +218,9 @@ class Store(Protocol):
             Where it ended and how many meter events it deleted; None if nothing is left to delete.
         """
 
+    def version(self) -> int:
+        """Return a number that is another one whenever something was committed; cheap."""
+
     def size_bytes(self) -> int:
         """Return how much of the database file is in use; cheap."""
 

@@ -40,6 +40,11 @@ _TABLES: dict[type[Any], Table] = {
     records.RequestEntry: tables.request,
     records.ApiKey: tables.api_key,
     records.TriggerRecord: tables.trigger,
+    records.DashboardUser: tables.dashboard_user,
+    records.DashboardSession: tables.dashboard_session,
+    records.SignInLink: tables.sign_in_link,
+    records.AuditEntry: tables.audit_entry,
+    records.MeterHour: tables.meter_hour,
 }
 _NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
 _JSON_COLUMNS = frozenset({"details", "enabled_events", "metadata", "data", "samples"})
@@ -52,10 +57,15 @@ def table_of(record: type[Any]) -> Table:
 
 
 class Page(NamedTuple):
-    """One page of a list, newest first, and whether more follow in the direction of travel."""
+    """One page of a list, newest first, and whether more follow in the direction of travel.
+
+    Attributes:
+        numbers: Of the items, for cursors.
+    """
 
     items: list[Any]
     has_more: bool
+    numbers: list[int]
 
 
 class Objects:
@@ -136,7 +146,7 @@ class Objects:
             before: Number of the item after the page in list order.
         """
         number = table_of(record).c.number
-        statement = select(*_columns(record)).where(*where).limit(limit + 1)
+        statement = select(number.label("place"), *_columns(record)).where(*where).limit(limit + 1)
         if before is not None:
             statement = statement.where(number > before).order_by(number)
         else:
@@ -144,10 +154,11 @@ class Objects:
                 statement = statement.where(number < after)
             statement = statement.order_by(number.desc())
         rows = self._connection.execute(statement)
-        items = [_load(record, row) for row in rows[:limit]]
+        has_more, rows = len(rows) > limit, rows[:limit]
         if before is not None:
-            items.reverse()
-        return Page(items, has_more=len(rows) > limit)
+            rows.reverse()
+        items = [_load(record, row[1:]) for row in rows]
+        return Page(items, has_more, [int(row[0]) for row in rows])
 
     def number_of(self, record: type[Any], object_id: str, *, livemode: bool) -> int | None:
         """Return the `number` of an object, which list cursors point at."""
@@ -189,6 +200,22 @@ class Objects:
             (endpoint, after_ms),
         )
         return None if rows[0][0] is None else int(rows[0][0])
+
+    def triggers_after(self, number: int, *, limit: int) -> list[tuple[int, str, int]]:
+        """Return number, alert and time of the triggers after one, in their order."""
+        rows = self._connection.run(
+            "SELECT number, alert, created_ms FROM trigger"
+            " WHERE number > ? ORDER BY number LIMIT ?",
+            (number, limit),
+        )
+        return [(int(row[0]), str(row[1]), int(row[2])) for row in rows]
+
+    def meter_hours(self, meter: str, *, since: int) -> list[tuple[int, str]]:
+        """Return hour and total of a meter's noted hours from one on."""
+        rows = self._connection.run(
+            "SELECT hour, total FROM meter_hour WHERE meter = ? AND hour >= ?", (meter, since)
+        )
+        return [(int(row[0]), str(row[1])) for row in rows]
 
     def get_meta(self, key: str) -> str | None:
         """Return a fact about the installation, or None."""

@@ -213,6 +213,10 @@ class SqliteStore:
         """Return how many meter events the log holds from a sequence on."""
         return self._log.count_events(since)
 
+    def version(self) -> int:
+        """Return a number that is another one whenever something was committed."""
+        return int(self._reader_connection.run("PRAGMA data_version")[0][0])
+
     def size_bytes(self) -> int:
         """Return how much of the database file is in use; SQLite fills the rest again."""
         (facts,) = self._reader_connection.run(

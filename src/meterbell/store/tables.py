@@ -118,13 +118,16 @@ alert = Table(
 trigger = Table(
     "trigger",
     metadata,
-    Column("alert", Text, primary_key=True),
-    Column("customer", Text, primary_key=True),
-    Column("window", Text, primary_key=True),
+    _number(),
+    Column("alert", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("window", Text, nullable=False),
     Column("value", Text, nullable=False),
     Column("sequence", _Whole, nullable=False),
     Column("created_ms", _Whole, nullable=False),
     Column("event", Text, nullable=False),
+    UniqueConstraint("alert", "customer", "window"),
+    Index("trigger_by_alert", "alert", "number"),
     sqlite_strict=True,
 )
 """The once-only facts (A4); the key makes a second one impossible."""
@@ -334,3 +337,66 @@ api_key = Table(
     sqlite_strict=True,
 )
 """`permission` is all, read or ingest; `digest` is the SHA-256 of the key, which is not kept."""
+
+dashboard_user = Table(
+    "dashboard_user",
+    metadata,
+    _number(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("password", Text),
+    Column("created", _Whole, nullable=False),
+    sqlite_strict=True,
+)
+"""`role` is viewer, editor or admin; `password` names its slow hash, or is null."""
+
+dashboard_session = Table(
+    "dashboard_session",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("created_ms", _Whole, nullable=False),
+    Column("seen_ms", _Whole, nullable=False),
+    Column("expires_at_ms", _Whole, nullable=False),
+    Index("dashboard_session_by_user", "user"),
+    sqlite_strict=True,
+)
+"""Browsers that are signed in, by the SHA-256 of their cookie."""
+
+sign_in_link = Table(
+    "sign_in_link",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("expires_at_ms", _Whole, nullable=False),
+    sqlite_strict=True,
+)
+"""One-time links that were not used yet, by the SHA-256 of their token."""
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    _number(),
+    Column("at_ms", _Whole, nullable=False),
+    Column("livemode", _Flag),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text),
+    Column("address", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Index("audit_entry_by_object", "object", "number"),
+    sqlite_strict=True,
+)
+"""What people changed through the dashboard or its commands; `details` is a JSON object."""
+
+meter_hour = Table(
+    "meter_hour",
+    metadata,
+    Column("meter", Text, primary_key=True),
+    Column("hour", _Whole, primary_key=True, autoincrement=False),
+    Column("total", Text, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""What all counters of a meter held together when a UTC hour since 1970 began."""

@@ -49,6 +49,7 @@ TABLE: list[tuple[Callable[[str], MeterbellError], int, str, str | None, bool]] 
     (errors.DuplicateIdentifierError, 400, "invalid_request_error", None, False),
     (errors.LimitReachedError, 400, "invalid_request_error", None, False),
     (errors.AuthenticationError, 401, "invalid_request_error", None, False),
+    (errors.TooManyAttemptsError, 429, "invalid_request_error", "rate_limit", False),
     (
         errors.SessionExpiredError,
         401,

@@ -1,0 +1,357 @@
+"""The dashboard as one ASGI application: from a browser's request to a page.
+
+Route → who asks → may they → show or do. Every answer carries the same strict headers, whatever
+happened on the way.
+"""
+
+import gzip
+from dataclasses import replace
+from http import HTTPStatus
+
+import structlog
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import compile_path
+from starlette.types import Receive, Scope, Send
+
+from meterbell.api.errors import answer_to
+from meterbell.api.http import ClientGoneError, Headers, headers_of, read_body, require_form
+from meterbell.dashboard.assets import PREFIX, Assets
+from meterbell.dashboard.door import Door
+from meterbell.dashboard.figures import Figures
+from meterbell.dashboard.live import LivePages, Moment
+from meterbell.dashboard.notices import NOTICES
+from meterbell.dashboard.routes import HOME_PATH, PAGES, ROUTES, SIGN_IN
+from meterbell.dashboard.session import (
+    CSRF_FIELD,
+    Site,
+    find_session,
+    find_site,
+    new_form_token,
+    require_own_form,
+    touch,
+)
+from meterbell.dashboard.templates import Templates
+from meterbell.dashboard.visit import (
+    MOUNT,
+    TEST,
+    Action,
+    Data,
+    Done,
+    Jump,
+    Page,
+    Route,
+    Stream,
+    Visit,
+)
+from meterbell.errors import (
+    MethodNotAllowedError,
+    NotFoundError,
+    OverloadedError,
+    PermissionDeniedError,
+    RequestError,
+)
+from meterbell.services import Services
+from meterbell.wire.form import parse_form
+from meterbell.wire.json import encode_json
+
+BODY_BYTES_MAX = 64 * 1024
+THEME_COOKIE = "meterbell_theme"
+
+_SECURITY = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+_NOT_KEPT = {"cache-control": "no-store"}
+_COMPRESSED_FROM_BYTES = 1024
+_COMPRESSION_LEVEL = 5
+_MS_A_MINUTE = 60_000
+_TITLES = {
+    HTTPStatus.FORBIDDEN: "Not allowed",
+    HTTPStatus.NOT_FOUND: "Not found",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Not available now",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too much at once",
+}
+
+logger = structlog.get_logger(__name__)
+
+
+class Dashboard:
+    """Pages over running services."""
+
+    def __init__(self, services: Services) -> None:
+        """Prepare; nothing is read before a page is asked for."""
+        self._services = services
+        self._assets = Assets()
+        self._templates = Templates(self._assets)
+        self._door = Door(services)
+        self._figures = Figures(services)
+        self._live = LivePages(services.clock, self._moment)
+        self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
+
+    def _moment(self) -> Moment:
+        services = self._services
+        minute = services.clock.now_ms() // _MS_A_MINUTE
+        return Moment(services.state.sequence, services.store.version(), minute)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        headers = headers_of(scope)
+        try:
+            response = await self._answer(scope, receive, headers)
+        except ClientGoneError:
+            return
+        for name, value in _SECURITY.items():
+            response.headers.setdefault(name, value)
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: Headers) -> Response:
+        path = scope["path"].removeprefix(MOUNT) or "/"
+        if scope["path"] == "/":
+            return RedirectResponse(f"{MOUNT}{HOME_PATH}", HTTPStatus.SEE_OTHER)
+        takes_gzip = b"gzip" in headers.get(b"accept-encoding", b"")
+        if path.startswith(PREFIX):
+            return self._assets.find(path, takes_gzip=takes_gzip)
+        host = headers.get(b"host", b"").decode("latin-1")
+        site = find_site(host, self._services.settings.public_url)
+        if site is None:
+            return Response(
+                _wrong_host(host), HTTPStatus.MISDIRECTED_REQUEST, media_type="text/plain"
+            )
+        visit, visitor = await self._visit(scope, path, headers, site)
+        try:
+            response = await self._respond(scope, receive, headers, site, visit)
+        except ClientGoneError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told and logged there
+            response = self._explain(error, visit)
+        if visitor:
+            response.headers.append("set-cookie", site.set_cookie(visitor))
+        return _compressed(response) if takes_gzip else response
+
+    async def _visit(
+        self, scope: Scope, path: str, headers: Headers, site: Site
+    ) -> tuple[Visit, str]:
+        """Return the visit as far as it is known, and the cookie that a new visitor gets."""
+        livemode = not (path == TEST or path.startswith(f"{TEST}/"))
+        cookies = cookie_parser(headers.get(b"cookie", b"").decode("latin-1"))
+        token = cookies.get(site.cookie, "")
+        found = find_session(self._services, token)
+        if found is not None:
+            await touch(self._services, found[0])
+        # Forms for those who are not signed in are held to their cookie, too.
+        visitor = "" if token else self._services.ids.token(43)
+        client = scope.get("client")
+        theme = cookies.get(THEME_COOKIE, "")
+        visit = Visit(
+            services=self._services,
+            door=self._door,
+            figures=self._figures,
+            livemode=livemode,
+            path=path if livemode else path.removeprefix(TEST) or "/",
+            ids={},
+            query={},
+            form={},
+            user=None if found is None else found[1],
+            session=token or visitor,
+            is_secure=site.is_secure,
+            address=client[0] if client else "",
+            request_id=f"req_{self._services.ids.token(14)}",
+            theme=theme if theme in ("light", "dark") else "",
+        )
+        return visit, visitor
+
+    async def _respond(
+        self, scope: Scope, receive: Receive, headers: Headers, site: Site, visit: Visit
+    ) -> Response:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        route, ids = self._find(method, visit.path)
+        form = {}
+        if method == "POST":
+            body = await read_body(receive, headers, bytes_max=BODY_BYTES_MAX)
+            require_form(headers, body)
+            form = parse_form(body)
+            require_own_form(visit.session, form.pop(CSRF_FIELD, ""), headers, site)
+        query = parse_form(scope["query_string"])
+        texts = {name: value for name, value in query.items() if isinstance(value, str)}
+        visit = replace(visit, ids=ids, query=texts, form=form)
+        refusal = _refusal(route, visit, headers)
+        if refusal is not None:
+            return refusal
+        match route:
+            case Page():
+                return await self._show(route, visit, site)
+            case Data():
+                body = encode_json(await route.read(visit))
+                return Response(body, headers=_NOT_KEPT, media_type="application/json")
+            case Action():
+                return await self._act(route, visit, site)
+            case Jump():
+                return _redirect(Done(await route.to(visit)), site)
+            case Stream():
+                return self._follow(visit)
+
+    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
+        """Return the route of a request, and what stands in its placeholders.
+
+        Raises:
+            NotFoundError: There is none.
+            MethodNotAllowedError: There is, but not with this method.
+        """
+        is_there = False
+        for pattern, route in self._routes:
+            match = pattern.fullmatch(path)
+            if match is not None:
+                if isinstance(route, Action) == (method == "POST") and method in ("GET", "POST"):
+                    return route, match.groupdict()
+                is_there = True
+        if is_there:
+            raise MethodNotAllowedError(f"This page can't be asked for with {method[:10]}.")
+        raise NotFoundError("There is no such page.")
+
+    async def _show(
+        self, page: Page, visit: Visit, site: Site, status: HTTPStatus = HTTPStatus.OK
+    ) -> Response:
+        view = await page.view(visit)
+        if isinstance(view, Done):
+            return _redirect(view, site)
+        html = self._templates.render(page.template, self._context(page, visit, view))
+        return Response(html, status, headers=_NOT_KEPT, media_type="text/html")
+
+    def _context(self, page: Page | None, visit: Visit, view: object) -> dict[str, object]:
+        section = "" if page is None else page.section or page.path
+        return {
+            "visit": visit,
+            "view": view,
+            "navigation": [
+                {"page": other, "is_here": other.path == section}
+                for other in PAGES
+                if other.nav is not None and other.role is not None and visit.may(other.role)
+            ],
+            "is_live": page is not None and page.is_live and visit.query.get("live") != "off",
+            "can_be_live": page is not None and page.is_live,
+            "csrf": lambda: new_form_token(visit.session, self._services.ids),
+            "notice": NOTICES.get(visit.query.get("notice", ""), ""),
+            "now_ms": self._services.clock.now_ms(),
+        }
+
+    async def _act(self, action: Action, visit: Visit, site: Site) -> Response:
+        try:
+            done = await action.act(visit)
+        except RequestError as error:
+            if action.page is None:
+                raise
+            status = HTTPStatus(answer_to(error)[0].status)
+            return await self._show(action.page, replace(visit, problem=error), site, status)
+        return _redirect(done, site)
+
+    def _follow(self, visit: Visit) -> Response:
+        """Stream a page's live block.
+
+        Raises:
+            NotFoundError: There is no such page, or it does not follow anything.
+            OverloadedError: Too many pages are open.
+        """
+        path, _, raw = visit.query.get("view", "").partition("?")
+        page, ids = self._find("GET", path)
+        if not isinstance(page, Page) or not page.is_live:
+            raise NotFoundError("There is no such live page.")
+        if self._live.is_full:
+            raise OverloadedError("Too many pages are open; this one does not follow by itself.")
+        query = {
+            name: text for name, text in parse_form(raw.encode()).items() if isinstance(text, str)
+        }
+        shown = replace(visit, path=path, ids=ids, query=query)
+
+        async def render() -> str | None:
+            found = find_session(self._services, visit.session)
+            if found is None:
+                return None
+            now = replace(shown, user=found[1])
+            if page.role is not None and not now.may(page.role):
+                return None
+            context = self._context(page, now, await page.view(now))
+            return self._templates.render_block(page.template, "live", context)
+
+        return StreamingResponse(
+            self._live.pushes(render), headers=_NOT_KEPT, media_type="text/event-stream"
+        )
+
+    def _explain(self, error: Exception, visit: Visit) -> Response:
+        """Return the page that says what went wrong."""
+        found, body = answer_to(error)
+        status = HTTPStatus(found.status)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not _is_told(error):
+            logger.error("page failed unexpectedly", path=visit.path, exc_info=error)
+        view = {
+            "title": _TITLES.get(status, "Something is wrong"),
+            "message": body["error"]["message"],
+            "request_id": visit.request_id,
+        }
+        html = self._templates.render("error.html", self._context(None, visit, view))
+        return Response(html, status, headers=_NOT_KEPT, media_type="text/html")
+
+
+def _refusal(route: Route, visit: Visit, headers: Headers) -> Response | None:
+    """Return where those go who are not signed in; None for those who may go on.
+
+    Raises:
+        PermissionDeniedError: The user's role does not include what is asked for.
+    """
+    if route.role is None or visit.may(route.role):
+        return None
+    if visit.user is not None:
+        raise PermissionDeniedError(
+            f"This needs the role {route.role}, and {visit.user.name} is {visit.user.role}. An "
+            "admin can change that with `meterbell dashboard user role`."
+        )
+    is_whole = isinstance(route, Jump) or (isinstance(route, Page) and not route.is_part)
+    if not is_whole or b"hx-request" in headers:
+        text = "You are not signed in any more. Reload the page."
+        return Response(text, HTTPStatus.UNAUTHORIZED, headers=_NOT_KEPT, media_type="text/plain")
+    to = visit.url(SIGN_IN.path, next=visit.here())
+    return RedirectResponse(to, HTTPStatus.SEE_OTHER, headers=_NOT_KEPT)
+
+
+def _redirect(done: Done, site: Site) -> Response:
+    to = done.to
+    if done.notice:
+        assert done.notice in NOTICES, done.notice
+        to = f"{to}{'&' if '?' in to else '?'}notice={done.notice}"
+    response = RedirectResponse(to, HTTPStatus.SEE_OTHER, headers=_NOT_KEPT)
+    if done.cookie is not None:
+        response.headers.append("set-cookie", site.set_cookie(done.cookie))
+    return response
+
+
+def _compressed(response: Response) -> Response:
+    """Compress a page that is worth it; streams and what is compressed stay as they are."""
+    if isinstance(response, StreamingResponse) or len(response.body) < _COMPRESSED_FROM_BYTES:
+        return response
+    response.body = gzip.compress(bytes(response.body), _COMPRESSION_LEVEL, mtime=0)
+    response.headers["content-length"] = str(len(response.body))
+    response.headers["content-encoding"] = "gzip"
+    response.headers["vary"] = "accept-encoding"
+    return response
+
+
+def _is_told(error: Exception) -> bool:
+    return isinstance(error, OverloadedError)
+
+
+def _wrong_host(host: str) -> str:
+    return (
+        f"The dashboard is not known as {host[:100]!r}. On the machine it runs on, open it as "
+        "localhost. To reach it by another name, start the server with --public-url and the whole "
+        "address, such as --public-url https://meterbell.example.com, and give it TLS.\n"
+    )

@@ -1,0 +1,108 @@
+"""Changes from pages: the API's own operations, in process, with a line in the audit log.
+
+A page knows no rule of its own: what a form holds is checked by the declarations of the API's
+parameters, and done by the command that the API runs, in the same order and transaction.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from meterbell.api.call import Call, Operation
+from meterbell.api.params import read_params
+from meterbell.api.routes import OPERATIONS
+from meterbell.dashboard.visit import Visit
+from meterbell.ledger.transaction import Cause, Transaction
+from meterbell.records import AuditEntry
+from meterbell.wire.form import Form
+
+T = TypeVar("T")
+
+_BY_PATH = {operation.path: operation for operation in OPERATIONS if operation.method == "POST"}
+
+
+def post(path: str) -> Operation:
+    """Return the operation of the API that is a POST to a path."""
+    return _BY_PATH[path]
+
+
+async def change(
+    visit: Visit,
+    operation: Operation,
+    params: Form,
+    *,
+    action: str,
+    ids: Mapping[str, str] | None = None,
+    details: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """Do what the API does with the same parameters, and return what it would answer.
+
+    Args:
+        visit: Who asks, and in which mode.
+        operation: One that writes.
+        params: As the API takes them.
+        action: Its name in the audit log: `alert.create`.
+        ids: Values of the placeholders in the operation's path.
+        details: For the audit log, no secrets; the parameters by default.
+
+    Raises:
+        RequestError: The API would refuse it.
+    """
+    write = operation.write
+    assert write is not None, f"{operation.path} changes nothing"
+    call = Call(
+        services=visit.services,
+        livemode=visit.livemode,
+        params=read_params(operation.declared, params),
+        ids=dict(ids or {}),
+        expand=frozenset(),
+        url=visit.path,
+        cause=Cause(visit.request_id),
+    )
+
+    def command(transaction: Transaction) -> dict[str, Any]:
+        answer = write(call, transaction)
+        shown = details if details is not None else params
+        note(transaction, visit, action, object_id=answer.get("id"), details=shown)
+        return answer
+
+    return await visit.services.committer.execute(command)
+
+
+async def change_own(
+    visit: Visit,
+    command: Callable[[Transaction], T],
+    *,
+    action: str,
+    object_id: str | None = None,
+    details: Mapping[str, object] | None = None,
+) -> T:
+    """Change what is the dashboard's own, with a line in the audit log; return the outcome."""
+
+    def noted(transaction: Transaction) -> T:
+        outcome = command(transaction)
+        note(transaction, visit, action, object_id=object_id, details=details or {})
+        return outcome
+
+    return await visit.services.committer.execute(noted)
+
+
+def note(
+    transaction: Transaction,
+    visit: Visit,
+    action: str,
+    *,
+    object_id: str | None,
+    details: Mapping[str, object],
+) -> None:
+    """Add a line to the audit log, in the transaction of the change itself."""
+    assert visit.user is not None, "only those who are signed in change anything"
+    entry = AuditEntry(
+        at_ms=transaction.now_ms,
+        livemode=visit.livemode,
+        actor=visit.user.name,
+        action=action,
+        object=object_id,
+        address=visit.address,
+        details=dict(details),
+    )
+    transaction.objects.insert(entry)

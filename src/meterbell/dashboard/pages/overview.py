@@ -1,0 +1,159 @@
+"""The overview: what was used today, which alerts fired, what needs a look."""
+
+from dataclasses import dataclass
+
+from meterbell.dashboard.figures import DAY_MS
+from meterbell.dashboard.usage import DAY_HOURS, usage_of
+from meterbell.dashboard.visit import Nav, Page, Route, Visit
+from meterbell.engine.model import Meter
+from meterbell.engine.value import SCALE, format_value
+from meterbell.ids import AlertId
+from meterbell.ledger.totals import HOUR_MS
+from meterbell.records import TriggerRecord
+from meterbell.store.tables import trigger
+
+_METERS_MAX = 8
+_TRIGGERS_MAX = 8
+_TRIGGERS_READ_MAX = 400
+"""Of both modes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterLine:
+    """A meter's usage of today beside that of yesterday up to the same hour; exact decimals."""
+
+    name: str
+    event_name: str
+    today: str
+    yesterday: str
+    spark: list[int]
+    spark_label: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerLine:
+    """An alert that fired for a customer."""
+
+    title: str
+    href: str
+    customer: str
+    value: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One of the first steps, and the lines to paste for it."""
+
+    text: str
+    is_done: bool
+    snippet: str
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewView:
+    """Everything on the page."""
+
+    fired_today: int
+    fired_yesterday: int
+    alerts_active: int
+    alerts_href: str
+    meters: list[MeterLine]
+    meters_more: int
+    triggers: list[TriggerLine]
+    steps: list[Step]
+
+
+async def _view(visit: Visit) -> OverviewView:
+    state, now_ms = visit.services.state, visit.services.clock.now_ms()
+    today = now_ms // DAY_MS
+    meters = [meter for meter in state.meters.values() if meter.livemode == visit.livemode]
+    meters.sort(key=lambda meter: (meter.status != "active", -meter.created))
+    active = sum(_active_alerts(visit, meter) for meter in meters)
+    has_alert = any(alert.livemode == visit.livemode for alert in state.alerts.values())
+    return OverviewView(
+        fired_today=await visit.figures.fired_on(today, livemode=visit.livemode),
+        fired_yesterday=await visit.figures.fired_on(today - 1, livemode=visit.livemode),
+        alerts_active=active,
+        alerts_href=visit.url("/alerts"),
+        meters=[_meter_line(visit, meter) for meter in meters[:_METERS_MAX]],
+        meters_more=max(len(meters) - _METERS_MAX, 0),
+        triggers=_triggers(visit),
+        steps=_steps(visit, meters, has_alert=has_alert),
+    )
+
+
+def _active_alerts(visit: Visit, meter: Meter) -> int:
+    alerts = visit.services.state.meter_alerts.get(meter.id)
+    if alerts is None:
+        return 0
+    scopes = (alerts.any_customer, *alerts.by_customer.values())
+    return sum(len(scope.thresholds) for scope in scopes)
+
+
+def _meter_line(visit: Visit, meter: Meter) -> MeterLine:
+    hour = visit.services.clock.now_ms() // HOUR_MS
+    midnight = hour - hour % DAY_HOURS
+    total = visit.figures.total(meter.id)
+    usage = usage_of(visit.services, meter, total, since=midnight - DAY_HOURS)
+    spark = [max(value // SCALE, 0) for value in usage.by_hour[-DAY_HOURS:]]
+    today = format_value(usage.between(midnight, hour + 1))
+    return MeterLine(
+        name=meter.display_name,
+        event_name=meter.event_name,
+        today=today,
+        yesterday=format_value(usage.between(midnight - DAY_HOURS, hour + 1 - DAY_HOURS)),
+        spark=spark,
+        spark_label=f"Usage of the last {len(spark)} hours, at most {max(spark)} in one",
+    )
+
+
+def _triggers(visit: Visit) -> list[TriggerLine]:
+    """Return the latest triggers of this mode."""
+    state = visit.services.state
+    found = visit.services.store.reader.find(
+        TriggerRecord, order_by=trigger.c.number.desc(), limit=_TRIGGERS_READ_MAX
+    )
+    lines = []
+    for record in found:
+        alert = state.alerts.get(AlertId(record.alert))
+        if alert is not None and alert.livemode == visit.livemode:
+            href = visit.url(f"/alerts/{alert.id}")
+            lines.append(
+                TriggerLine(alert.title, href, record.customer, record.value, record.created_ms)
+            )
+    return lines[:_TRIGGERS_MAX]
+
+
+def _steps(visit: Visit, meters: list[Meter], *, has_alert: bool) -> list[Step]:
+    """Return the first steps, until all of them are done."""
+    has_usage = any(visit.figures.total(meter.id) for meter in meters)
+    if meters and has_alert and has_usage:
+        return []
+    flag = " --api-key sk_live_…" if visit.livemode else ""
+    name = meters[0].event_name if meters else "requests"
+    return [
+        Step(
+            "Make a meter: it says what is counted.",
+            bool(meters),
+            f"meterbell meters create --event-name requests --display-name Requests{flag}",
+        ),
+        Step("Make an alert: it says when you want to know.", has_alert, ""),
+        Step(
+            "Report usage, from your code or from here.",
+            has_usage,
+            f"meterbell customers create --id cus_1{flag}\n"
+            f"meterbell send --event-name {name} --customer cus_1 --value 5{flag}",
+        ),
+    ]
+
+
+ROUTES: list[Route] = [
+    Page(
+        path="/",
+        template="overview.html",
+        view=_view,
+        nav=Nav("Overview", "layout-dashboard"),
+        is_live=True,
+    )
+]

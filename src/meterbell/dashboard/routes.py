@@ -1,0 +1,25 @@
+"""All routes of the dashboard. Tests go through them, so a page that is added is tested, too."""
+
+from meterbell.dashboard.pages import alerts, audit, overview, patterns, sign_in
+from meterbell.dashboard.pages.find import HOME, search_page
+from meterbell.dashboard.visit import Page, Route, Stream
+
+SIGN_IN = sign_in.PAGE
+HOME_PATH = HOME.path
+
+
+def _all() -> list[Route]:
+    return ROUTES
+
+
+ROUTES: list[Route] = [
+    *overview.ROUTES,
+    *alerts.ROUTES,
+    *audit.ROUTES,
+    *patterns.ROUTES,
+    *sign_in.ROUTES,
+    HOME,
+    search_page(_all),
+    Stream(path="/live"),
+]
+PAGES = [route for route in ROUTES if isinstance(route, Page)]

@@ -1,0 +1,47 @@
+"""A dashboard over an API, with one of everything that pages show."""
+
+from collections.abc import Callable
+
+import pytest
+
+from meterbell.dashboard.app import Dashboard
+from tests.support.dashboard import World
+from tests.unit.api.running import Api
+from tests.unit.dashboard.visiting import Visitor, let_in
+
+NewVisitor = Callable[[], Visitor]
+
+
+@pytest.fixture
+def dashboard(api: Api) -> Dashboard:
+    return Dashboard(api.services)
+
+
+@pytest.fixture
+def visitor(dashboard: Dashboard) -> Visitor:
+    return Visitor(dashboard)
+
+
+@pytest.fixture
+async def viewer(api: Api, dashboard: Dashboard) -> Visitor:
+    return await let_in(api.services, Visitor(dashboard), "vera", "viewer")
+
+
+@pytest.fixture
+async def editor(api: Api, dashboard: Dashboard) -> Visitor:
+    return await let_in(api.services, Visitor(dashboard), "eddy", "editor")
+
+
+@pytest.fixture
+async def admin(api: Api, dashboard: Dashboard) -> Visitor:
+    return await let_in(api.services, Visitor(dashboard), "ada", "admin")
+
+
+@pytest.fixture
+async def world(api: Api) -> World:
+    """One of everything in test mode; the names are what a page must not take for HTML."""
+    customer = await api.customer("cus_a")
+    meter = await api.meter()
+    alert = await api.alert(meter, 10)
+    await api.use("12", customer=customer)
+    return {"alerts": alert, "customers": customer, "meters": meter}
