@@ -16,7 +16,7 @@ from meterbell.api.routes import Api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.egress import Egress
-from meterbell.delivery.listeners import EventFeed
+from meterbell.delivery.listeners import EventFeed, Listeners
 from meterbell.delivery.lookup import Lookup, is_own
 from meterbell.engine.state import Limits
 from meterbell.errors import SettingsError, StoreFailedError
@@ -28,7 +28,7 @@ from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.reports import Reporter
 from meterbell.ledger.retention import Retainer
 from meterbell.metrics import Metrics
-from meterbell.records import Delivery, Event
+from meterbell.records import Delivery, Event, ThinEvent
 from meterbell.requestlog.log import RequestLog
 from meterbell.services import Services
 from meterbell.settings import Settings
@@ -72,6 +72,7 @@ class Application:
         self._on_failure = on_failure
         self._api: ASGIApp | None = None
         self._lifespan = Router(lifespan=self._run)
+        self._listeners: Listeners | None = None
         self._refused: SettingsError | None = None
         self.failed = False
 
@@ -94,6 +95,7 @@ class Application:
                     on_failure=self._fail,
                     traces=traces,
                 ) as services:
+                    self._listeners = services.listeners
                     api = Api(services)
                     self._api = api if traces is None else traces.around(api)
                     # What the HTTP server may call directly; spans need the usual way.
@@ -101,6 +103,11 @@ class Application:
         except SettingsError as error:
             self._refused = error
             raise
+
+    async def stop(self) -> None:
+        """Close the websockets of listeners, before the server waits for its connections to end."""
+        if self._listeners is not None:
+            await self._listeners.stop()
 
     def _told_plainly(self, send: Send) -> Send:
         """Let a start that is refused on purpose tell its reason in place of a traceback."""
@@ -183,7 +190,7 @@ async def _running(
         store=store, state=state, clock=clock, indexes=indexes, saved=recovered.saved
     )
 
-    def on_events(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
+    def on_events(events: Sequence[Event | ThinEvent], deliveries: Sequence[Delivery]) -> None:
         if events:
             feed.notify()
         dispatcher.wake(deliveries)
@@ -223,6 +230,9 @@ async def _running(
         egress=outside.egress,
         lookup=Lookup(names_max=_NAMES_MAX),
         feed=feed,
+        listeners=Listeners(
+            store=store, committer=committer, clock=clock, vault=outside.vault, feed=feed
+        ),
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
         ),
@@ -233,6 +243,7 @@ async def _running(
     working = _start(
         dispatcher=dispatcher.run(),
         reporter=Reporter(store=store, execute=committer.execute, clock=clock).run(),
+        listeners=services.listeners.run(),
         requests=services.requests.run(),
         **_saving(services, recovered, checkpointer),
     )
