@@ -109,5 +109,6 @@ $(NODE)/node_modules/.installed: $(NODE)/package.json $(NODE)/package-lock.json
 	@if command -v npm >/dev/null; then \
 		cd $(NODE) && npm ci --silent --ignore-scripts && touch node_modules/.installed; \
 	else \
-		echo "npm is missing: install Node.js 20 or later with npm; the tests with the Node SDK will fail." >&2; \
+		echo "npm is missing: install Node.js 20 or later with npm. Without it the tests with the Node SDK" \
+			"will fail, and those with the official Stripe CLI are SKIPPED." >&2; \
 	fi

@@ -16,7 +16,7 @@ from meterbell.api.routes import Api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.egress import Egress
-from meterbell.delivery.listeners import EventFeed
+from meterbell.delivery.listeners import EventFeed, Listeners
 from meterbell.delivery.lookup import Lookup, is_own
 from meterbell.engine.state import Limits
 from meterbell.errors import SettingsError, StoreFailedError
@@ -29,7 +29,7 @@ from meterbell.ledger.reports import Reporter
 from meterbell.ledger.retention import Retainer
 from meterbell.ledger.totals import note_totals
 from meterbell.metrics import Metrics
-from meterbell.records import Delivery, Event
+from meterbell.records import Delivery, Event, ThinEvent
 from meterbell.requestlog.log import RequestLog
 from meterbell.services import Services
 from meterbell.settings import Settings
@@ -127,6 +127,11 @@ class Application:
             self._refused = error
             raise
 
+    async def stop(self) -> None:
+        """Close the websockets of listeners, before the server waits for its connections to end."""
+        if self._services is not None:
+            await self._services.listeners.stop()
+
     def _told_plainly(self, send: Send) -> Send:
         """Let a start that is refused on purpose tell its reason in place of a traceback."""
 
@@ -206,7 +211,7 @@ async def _running(
     state, indexes, feed, metrics = recovered.state, recovered.indexes, EventFeed(), Metrics()
     checkpointer = _checkpointer(store, recovered, clock)
 
-    def on_events(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
+    def on_events(events: Sequence[Event | ThinEvent], deliveries: Sequence[Delivery]) -> None:
         if events:
             feed.notify()
         dispatcher.wake(deliveries)
@@ -247,6 +252,9 @@ async def _running(
         egress=outside.egress,
         lookup=Lookup(names_max=_NAMES_MAX),
         feed=feed,
+        listeners=Listeners(
+            store=store, committer=committer, clock=clock, vault=outside.vault, feed=feed
+        ),
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
         ),
@@ -257,6 +265,7 @@ async def _running(
     working = _start(
         dispatcher=dispatcher.run(),
         reporter=Reporter(store=store, execute=committer.execute, clock=clock).run(),
+        listeners=services.listeners.run(),
         requests=services.requests.run(),
         **_saving(services, recovered, checkpointer),
     )

@@ -182,6 +182,70 @@ class Attempt(Struct, frozen=True, kw_only=True):
     manual: bool = False
 
 
+class Listener(Struct, frozen=True, kw_only=True):
+    """Somebody who listens over a websocket, and how far they have come.
+
+    Attributes:
+        digest: SHA-256 of what they prove themselves with.
+        key: Id of the API key that they began with.
+        features: What they may receive: webhooks, v2_events, request_logs.
+        forward_to: Where they say they post events, for people to read; None if they only show.
+        thin_forward_to: The same for thin events.
+        filters: Which requests they want to see, as they wrote it.
+        types: Of events they want; empty for all.
+        seen_at: When they were connected last; None for those who never were.
+        status: Whether they may come back.
+        resumes: Whether they know by themselves where they stopped. They get everything from there
+            on; others get what is not too old or too much.
+        event_cursor: Nothing up to this event's number is missing.
+        thin_cursor: The same for thin events.
+        resend_cursor: The same for what is sent again.
+        done: Frames past the cursors that are acknowledged.
+    """
+
+    number: int = 0
+    id: str
+    livemode: bool
+    digest: bytes
+    key: str
+    device_name: str
+    features: list[str]
+    forward_to: str | None
+    thin_forward_to: str | None
+    filters: dict[str, list[str]]
+    types: list[str]
+    created: int
+    seen_at: int | None = None
+    status: Literal["open", "ended"] = "open"
+    resumes: bool = False
+    event_cursor: int
+    thin_cursor: int
+    resend_cursor: int
+    done: list[str] = []
+
+
+class ListenerResend(Struct, frozen=True, kw_only=True):
+    """An event that a listener is to be told of once more."""
+
+    number: int = 0
+    listener: str
+    event: str
+
+
+class ListenerAnswer(Struct, frozen=True, kw_only=True):
+    """What a local server answered to an event; `response` is the beginning of the body."""
+
+    number: int = 0
+    id: str = ""
+    livemode: bool
+    listener: str
+    event: str
+    created_ms: int
+    url: str
+    status_code: int
+    response: bytes
+
+
 class IdempotentReply(Struct, frozen=True, kw_only=True):
     """The first answer to a request with an Idempotency-Key.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from meterbell.clock import Clock
 from meterbell.delivery.egress import Egress
-from meterbell.delivery.listeners import EventFeed
+from meterbell.delivery.listeners import EventFeed, Listeners
 from meterbell.delivery.lookup import Lookup
 from meterbell.engine.state import State
 from meterbell.ids import IdSource
@@ -32,6 +32,7 @@ class Services:
         egress: Which addresses webhooks may be sent to.
         lookup: Finds the addresses of names in requests.
         feed: Wakes those who wait for new events.
+        listeners: Those who are told of events over a websocket.
         requests: The request log.
         metrics: What happened; None where it is not to be told.
         insight: What usage says to people.
@@ -47,6 +48,7 @@ class Services:
     egress: Egress
     lookup: Lookup
     feed: EventFeed
+    listeners: Listeners
     requests: RequestLog
     metrics: Metrics | None = None
     insight: Insight = field(init=False)

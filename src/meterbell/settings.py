@@ -27,6 +27,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         data: Folder with the database and everything else that is kept.
         host: Address to listen on.
         port: Port to listen on; 0 lets the system choose.
+        unix_socket: A socket file to listen on besides, for the Stripe CLI; only its owner may use
+            it. None for none.
         test_key: A test-mode secret key to accept besides the stored ones, for scripts and CI.
         secret_keys: Keys that the secrets in the database are encrypted with, 32 random bytes in
             base64 each, with commas between: the first encrypts, any decrypts. None for those in
@@ -57,6 +59,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     data: str = "meterbell-data"
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 4242
+    unix_socket: str | None = None
     test_key: str | None = None
     secret_keys: str | None = None
     customers_auto_create: bool = False

@@ -9,9 +9,8 @@ from meterbell.cli.connection import Target, find_target
 from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE
 from meterbell.cli.forward import parse_forward_to
 from meterbell.cli.keys import parse_seconds
-from meterbell.cli.listen_state import load_state, state_home
+from meterbell.cli.listen_state import ListenState, load_state, state_home
 from meterbell.cli.output import CommandError
-from meterbell.ids import RandomIds
 
 LOCAL = "http://127.0.0.1:5000"
 KEY = "sk_test_local"
@@ -112,27 +111,37 @@ def test_a_duration_may_have_another_limit() -> None:
         parse_seconds("25h", hours_max=24)
 
 
-def test_a_listener_keeps_its_secret_and_place(data: str) -> None:
-    def load(forward_to: str, url: str = LOCAL) -> tuple[str, str | None, Path]:
+def test_a_listener_keeps_its_place(data: str) -> None:
+    def load(forward_to: str, url: str = LOCAL) -> ListenState:
         environment = {"XDG_STATE_HOME": f"{data}/state"}
-        state = load_state(
-            Target(url, KEY), forward_to, data=data, environment=environment, ids=RandomIds()
-        )
-        if state.cursor is None:
-            state.cursor = "evt_1"
-            state.save()
-        return state.secret, state.cursor, state.path
+        return load_state(Target(url, KEY), forward_to, data=data, environment=environment)
 
     first = load("http://localhost:1/")
-    again = load("http://localhost:1/")
-    other = load("http://localhost:2/")
     elsewhere = load("http://localhost:1/", "https://meter.example")
+    first.cursor, elsewhere.cursor, elsewhere.thin_cursor = "evt_1", "evt_2", "evt_test_3"
+    for state in (first, elsewhere):
+        state.save()
 
-    assert first == again
-    assert len({first[0], other[0], elsewhere[0]}) == 3
-    assert first[2].is_relative_to(Path(data) / "listen")
-    assert elsewhere[2].is_relative_to(Path(data) / "state" / "meterbell")
-    assert {path.stat().st_mode & 0o777 for path in (first[2], elsewhere[2])} == {0o600}
+    assert load("http://localhost:1/") == first
+    assert load("http://localhost:1/", "https://meter.example") == elsewhere
+    assert load("http://localhost:2/").cursor is None
+    assert first.path.is_relative_to(Path(data) / "listen")
+    assert elsewhere.path.is_relative_to(Path(data) / "state" / "meterbell")
+    assert {state.path.stat().st_mode & 0o777 for state in (first, elsewhere)} == {0o600}
+
+
+def test_the_file_of_an_earlier_listener_is_understood(data: str) -> None:
+    state = load_state(Target(LOCAL, KEY), "http://localhost:1/", data=data, environment={})
+    state.save()
+    for kept, cursor in (
+        ({"secret": "whsec_x", "cursor": "evt_1"}, "evt_1"),
+        ({"secret": "whsec_x", "cursor": ""}, "start"),
+        ({"secret": "whsec_x", "cursor": None}, None),
+        ([], None),
+    ):
+        state.path.write_text(json.dumps(kept))
+        found = load_state(Target(LOCAL, KEY), "http://localhost:1/", data=data, environment={})
+        assert (found.cursor, found.thin_cursor) == (cursor, None)
 
 
 def test_state_follows_the_xdg_rules() -> None:

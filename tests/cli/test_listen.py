@@ -88,9 +88,7 @@ def customers_in(receiver: WebhookReceiver) -> list[str]:
 def test_d1_events_are_forwarded_signed_and_in_order(server: ServerProcess) -> None:
     create_customers(server, "cus_before")
     with WebhookReceiver() as receiver, listening(server, "--forward-to", receiver.url) as listener:
-        secret = meterbell(
-            "listen", "--forward-to", receiver.url, "--print-secret", "--data", server.data
-        ).stdout.strip()
+        secret = meterbell("listen", "--print-secret", "--data", server.data).stdout.strip()
         create_customers(server, "cus_1", "cus_2", "cus_3")
         requests = receiver.wait_for(3)
         lines = listener.wait_for(3)
@@ -203,7 +201,7 @@ def test_a_place_that_the_server_does_not_know_is_refused(server: ServerProcess)
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
-        (["--print-secret"], 2),
+        (["--forward-thin-to", "http://"], 2),
         (["--since", "evt_none"], 1),
         (["--api-key", "sk_test_wrong"], 1),
         (["--api-base", "http://127.0.0.1:9", "--api-key", "sk_test_x"], 1),

@@ -173,7 +173,7 @@ def test_stopping_does_not_wait_for_listeners(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection,
     ):
         connection.sendall(
-            b"GET /meterbell/events?after=&wait=25 HTTP/1.1\r\nHost: x\r\n"
+            b"GET /meterbell/requests/live?wait=25 HTTP/1.1\r\nHost: x\r\n"
             b"Authorization: Bearer " + server.key.encode() + b"\r\n\r\n"
         )
         # Another request on another connection shows that the first one is being worked on.

@@ -18,7 +18,7 @@ from meterbell.ids import CountingIds, RandomIds
 from meterbell.ledger.committer import Committer, T
 from meterbell.ledger.decider import Command
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Attempt, Delivery, Event, WebhookEndpoint
+from meterbell.records import Attempt, Delivery, Event, ThinEvent, WebhookEndpoint
 from meterbell.settings import Settings
 from meterbell.store import tables
 from meterbell.store.endpoint_secrets import seal_secret
@@ -243,7 +243,7 @@ async def open_delivery(
     clock = SettableClock(NOW * 1000)
     committed = asyncio.Event()
 
-    def on_events(_events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
+    def on_events(_events: Sequence[Event | ThinEvent], deliveries: Sequence[Delivery]) -> None:
         if run.dispatcher is not None:
             run.dispatcher.wake(deliveries)
 

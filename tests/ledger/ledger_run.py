@@ -24,7 +24,7 @@ from meterbell.ledger.committer import Committer
 from meterbell.ledger.hours import read_hours
 from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Customer, Delivery, Event, TriggerRecord
+from meterbell.records import Customer, Delivery, Event, ThinEvent, TriggerRecord
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
 from meterbell.store.tables import alert as alert_table
@@ -47,7 +47,7 @@ class LedgerRun:
     checkpointer: Checkpointer
     clock: SettableClock
     task: asyncio.Task[None]
-    events: list[Event] = field(default_factory=list)
+    events: list[Event | ThinEvent] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     failures: list[StoreFailedError] = field(default_factory=list)
 
@@ -226,11 +226,13 @@ async def open_ledger(
         indexes=recovered.indexes,
         saved=recovered.saved,
     )
-    events: list[Event] = []
+    events: list[Event | ThinEvent] = []
     deliveries: list[Delivery] = []
     failures: list[StoreFailedError] = []
 
-    def on_events(new_events: Sequence[Event], new_deliveries: Sequence[Delivery]) -> None:
+    def on_events(
+        new_events: Sequence[Event | ThinEvent], new_deliveries: Sequence[Delivery]
+    ) -> None:
         events.extend(new_events)
         deliveries.extend(new_deliveries)
 

@@ -27,6 +27,7 @@ class Call:
         expand: Fields to embed, without `data.`.
         key_id: The API key's own id.
         found: The addresses of the host that a parameter names, where the route looks them up.
+        headers: Of the request, by lower-case name.
     """
 
     services: Services
@@ -38,6 +39,7 @@ class Call:
     cause: Cause
     key_id: str = ""
     found: tuple[Address, ...] = ()
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,8 @@ _TAGS = {
     "/v1/billing/alerts": "Alerts",
     "/v1/events": "Events",
     "/v1/webhook_endpoints": "Webhook endpoints",
-    "/meterbell/events": "Events",
+    "/v1/stripecli": "Listeners",
+    "/meterbell/listeners": "Listeners",
     "/meterbell/requests": "Request log",
 }
 TAGS = [*dict.fromkeys(_TAGS.values()), "Event destinations"]
@@ -141,7 +142,8 @@ def _describe(operation: Operation) -> dict[str, Any]:
         },
     }
     if operation.method == "POST":
-        parameters.append(IDEMPOTENCY_KEY)
+        if operation.answer is None:
+            parameters.append(IDEMPOTENCY_KEY)
         described["requestBody"] = _body(_documented(operation))
     else:
         parameters += [in_query(name, param) for name, param in _documented(operation).items()]

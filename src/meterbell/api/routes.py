@@ -11,7 +11,7 @@ import structlog
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
-from meterbell.api import idempotency, listen, requests
+from meterbell.api import idempotency, listeners, requests
 from meterbell.api.auth import Authenticator
 from meterbell.api.call import Call, Operation, read_expand
 from meterbell.api.errors import answer_to
@@ -30,6 +30,7 @@ from meterbell.api.noting import Noter
 from meterbell.api.pages import Pages
 from meterbell.api.params import read_params
 from meterbell.api.reference import reference_pages
+from meterbell.api.sockets import Sockets
 from meterbell.api.v1 import (
     alert_insight,
     alerts,
@@ -37,6 +38,7 @@ from meterbell.api.v1 import (
     events,
     meter_events,
     meters,
+    stripecli,
     summaries,
     webhook_endpoints,
 )
@@ -66,17 +68,9 @@ OPERATIONS: list[Operation] = [
     *alert_insight.OPERATIONS,
     *events.OPERATIONS,
     *webhook_endpoints.OPERATIONS,
+    *stripecli.OPERATIONS,
 ]
-LISTEN = Operation(
-    method="GET",
-    path="/meterbell/events",
-    summary="Wait for events after a cursor, for `meterbell listen`",
-    returns="list:event",
-    params=listen.PARAMS,
-    answer=listen.events_after,
-    successes="untold",
-)
-OURS = [LISTEN, *requests.OPERATIONS]
+OURS = [*requests.OPERATIONS, *listeners.OPERATIONS]
 _DEFAULT_VERSION = DEFAULT_API_VERSION.encode()
 _REPLAYED = (b"idempotent-replayed", b"true")
 _IS_PAGE = "meterbell.is_page"
@@ -111,6 +105,7 @@ class Api:
         self._pages = Pages(services, reference_pages([*OPERATIONS, *OURS], ROUTES))
         self._noter = Noter(services, self._authenticator, self._v2.sessions)
         self._feed = services.requests.feed
+        self._sockets = Sockets(services, self._authenticator)
         self.reports: dict[bytes, Report] = {
             b"POST %b HTTP/1.1\r\n" % meter_events.CREATE.path.encode(): self._report_one,
             b"POST %b HTTP/1.1\r\n" % stream.PATH.encode(): self._report_stream,
@@ -214,8 +209,8 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1000})
+        if scope["type"] == "websocket":
+            await self._sockets(scope, receive, send)
             return
         begun_ns = self._services.clock.monotonic_ns()
         request_id = self._new_request_id()
@@ -279,6 +274,8 @@ class Api:
             ids=ids,
             url=path,
             cause=Cause(request_id, key),
+            key_id=principal.key_id,
+            headers=headers,
         )
         if operation.answer is not None:
             return Answer(HTTPStatus.OK, encode_json(await operation.answer(call)))

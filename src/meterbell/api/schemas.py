@@ -1,6 +1,7 @@
 """What answers look like, as JSON schemas: written once, as data, beside `wire.objects`."""
 
 from meterbell.api.insight_schemas import INSIGHT_SCHEMAS
+from meterbell.api.listener_schemas import LISTENER_SCHEMAS
 from meterbell.api.schema_parts import (
     ANY_OBJECT,
     FLAG,
@@ -234,6 +235,7 @@ SCHEMAS: dict[str, Schema] = {
     "webhook_endpoint": _ENDPOINT,
     "deleted_webhook_endpoint": deleted_of("webhook_endpoint"),
     "request": _REQUEST,
+    **LISTENER_SCHEMAS,
     "error": _ERROR,
 }
 

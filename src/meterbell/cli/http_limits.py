@@ -68,6 +68,12 @@ class LimitedHttp(HttpToolsProtocol):
         self._is_arriving = False
         super().on_message_complete()
 
+    @override
+    def handle_websocket_upgrade(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().handle_websocket_upgrade()
+
     def _look(self) -> None:
         """Close the connection if a request takes too long to arrive; look again later."""
         left = self._since + REQUEST_SECONDS_MAX - self.loop.time()

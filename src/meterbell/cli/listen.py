@@ -13,13 +13,13 @@ from meterbell.cli.connection import (
     JsonOption,
 )
 from meterbell.cli.output import examples, reported
-from meterbell.ids import RandomIds
 
 EXAMPLES = examples(
     "meterbell listen --forward-to localhost:3000/webhook",
     "meterbell listen --forward-to 3000 --events billing.alert.triggered",
+    "meterbell listen --forward-to 3000/webhook --forward-thin-to 3000/thin",
     "meterbell listen   # only show events",
-    "export WEBHOOK_SECRET=$(meterbell listen --forward-to 3000 --print-secret)",
+    "export WEBHOOK_SECRET=$(meterbell listen --print-secret)",
 )
 
 
@@ -28,6 +28,9 @@ def listen(
     forward_to: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help="Post events there: a port, host:port/path or a URL."),
+    ] = None,
+    forward_thin_to: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Post thin events there.")
     ] = None,
     events: Annotated[
         str | None,
@@ -66,6 +69,7 @@ def listen(
                 api_base=api_base,
                 data=data,
                 forward_to=forward_to,
+                forward_thin_to=forward_thin_to,
                 types=[name.strip() for name in events.split(",") if name.strip()]
                 if events
                 else [],
@@ -75,5 +79,4 @@ def listen(
                 as_json=as_json,
             ),
             environment=os.environ,
-            ids=RandomIds(),
         )

@@ -1,4 +1,4 @@
-"""Where `meterbell listen` stopped, so that it goes on there, and the secret it signs with."""
+"""Where `meterbell listen` stopped, so that it goes on there."""
 
 import hashlib
 import json
@@ -8,9 +8,8 @@ from pathlib import Path
 
 from meterbell.cli.connection import Target
 from meterbell.cli.folder import read_server, write_private
-from meterbell.ids import IdSource
 
-_SECRET_LENGTH = 43
+_START = "start"
 
 
 @dataclass
@@ -19,28 +18,24 @@ class ListenState:
 
     Attributes:
         path: The file, which only its owner can read.
-        secret: What forwarded events are signed with; stays the same.
-        cursor: Id of the last event that was forwarded; empty for the very beginning, None for a
+        cursor: Id of the last event that was forwarded; `start` for the very beginning, None for a
             listener that never ran.
+        thin_cursor: The same for thin events.
     """
 
     path: Path
-    secret: str
-    cursor: str | None
+    cursor: str | None = None
+    thin_cursor: str | None = None
 
     def save(self) -> None:
         """Write the file, whole or not at all."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(self.path, json.dumps({"secret": self.secret, "cursor": self.cursor}))
+        cursors = {"cursor": self.cursor, "thin_cursor": self.thin_cursor}
+        write_private(self.path, json.dumps(cursors))
 
 
 def load_state(
-    target: Target,
-    forward_to: str,
-    *,
-    data: str,
-    environment: Mapping[str, str],
-    ids: IdSource,
+    target: Target, forward_to: str, *, data: str, environment: Mapping[str, str]
 ) -> ListenState:
     """Return the state of the listener for one server, mode and forward address.
 
@@ -54,14 +49,18 @@ def load_state(
     else:
         folder, server = state_home(environment) / "meterbell" / "listen", target.url
     name = hashlib.sha256(f"{server}\n{target.mode}\n{forward_to}".encode()).hexdigest()[:24]
-    path = folder / f"{name}.json"
+    state = ListenState(folder / f"{name}.json")
     try:
-        kept = json.loads(path.read_text())
-        return ListenState(path, str(kept["secret"]), kept["cursor"])
-    except (OSError, ValueError, KeyError, TypeError):
-        state = ListenState(path, f"whsec_{ids.token(_SECRET_LENGTH)}", None)
-        state.save()
+        kept = json.loads(state.path.read_text())
+        cursors = [kept.get(name) for name in ("cursor", "thin_cursor")]
+    except (OSError, ValueError, AttributeError):
         return state
+    state.cursor, state.thin_cursor = (
+        # An empty one was written by earlier versions.
+        (cursor or _START) if isinstance(cursor, str) else None
+        for cursor in cursors
+    )
+    return state
 
 
 def state_home(environment: Mapping[str, str]) -> Path:

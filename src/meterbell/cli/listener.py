@@ -1,7 +1,7 @@
-"""The loop of `meterbell listen`: wait for events, forward them, remember the last one."""
+"""The loop of `meterbell listen`: take events in, forward them, remember the last one."""
 
 import asyncio
-import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,22 +10,28 @@ from typing import Any
 import aiohttp
 import msgspec
 import typer
-from msgspec import Raw, Struct
+from msgspec import Raw
 from rich.markup import escape
 
-from meterbell.cli.connection import RefusedError, Target, find_target, refused, unreachable
+from meterbell.cli.connection import RefusedError, Target, find_target
 from meterbell.cli.forward import Forwarded, Forwarder, parse_forward_to
+from meterbell.cli.listen_session import (
+    NOW,
+    START,
+    Answered,
+    Begun,
+    ListenSession,
+    Received,
+    Wishes,
+    reason_of,
+)
 from meterbell.cli.listen_state import ListenState, load_state
-from meterbell.cli.output import EXIT_USAGE, CommandError, errors, print_text
+from meterbell.cli.output import CommandError, errors, print_text
 from meterbell.clock import SystemClock
-from meterbell.ids import IdSource
 
-_WAIT_SECONDS = 25
-_PAGE = 100
+_SNAPSHOTS, _THIN = "webhooks", "v2_events"
 _PAUSE_SECONDS_MIN = 0.1
 _PAUSE_SECONDS_MAX = 2.0
-_RETRIED = frozenset({409, 429})
-_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Request:
     api_base: str | None
     data: str
     forward_to: str | None
+    forward_thin_to: str | None
     types: list[str]
     since: str | None
     print_secret: bool
@@ -47,231 +54,156 @@ class Request:
         return find_target(api_key=self.api_key, api_base=self.api_base, data=self.data)
 
 
-class Page(Struct, frozen=True):
-    """Events after a cursor, oldest first, as the bytes they came in."""
-
-    data: list[Raw]
-    has_more: bool
-    cursor: str
-
-
-class _Event(Struct, frozen=True):
-    id: str
-    type: str
-    created: int
-
-
-def run_listener(request: Request, *, environment: Mapping[str, str], ids: IdSource) -> None:
+def run_listener(request: Request, *, environment: Mapping[str, str]) -> None:
     """Listen until interrupted, or print the secret.
 
     Raises:
         CommandError: There is no such server, or it refuses.
     """
-    url = parse_forward_to(request.forward_to) if request.forward_to else None
-    target = request.find_target()
+    url = thin_url = None
+    if request.forward_to:
+        url = parse_forward_to(request.forward_to)
+    if request.forward_thin_to:
+        thin_url = parse_forward_to(request.forward_thin_to, option="--forward-thin-to")
+    features = [feature for feature, to in ((_SNAPSHOTS, url), (_THIN, thin_url)) if to is not None]
+    wishes = Wishes(
+        features=features or [_SNAPSHOTS, _THIN],
+        forward_to=url,
+        thin_forward_to=thin_url,
+        types=request.types,
+        device_name=socket.gethostname(),
+    )
     state = None
-    if url is not None:
-        state = load_state(target, url, data=request.data, environment=environment, ids=ids)
-    if request.print_secret:
-        if state is None:
-            raise CommandError("--print-secret needs --forward-to.", status=EXIT_USAGE)
-        typer.echo(state.secret)
-        return
-    asyncio.run(_listen(request, target, url, state))
+    if features:
+        # What is forwarded to one address is one listener, whatever else is forwarded elsewhere.
+        addresses = url if thin_url is None else f"{url}\n{thin_url}"
+        state = load_state(
+            request.find_target(), addresses or "", data=request.data, environment=environment
+        )
+    asyncio.run(_listen(request, wishes, state))
 
 
-async def _listen(
-    request: Request, target: Target, url: str | None, state: ListenState | None
-) -> None:
-    async with aiohttp.ClientSession() as session:
-        source = _Source(session, request, target)
-        saved = state.cursor if state else None
-        cursor = await _first_cursor(source, request.since, saved)
-        if state is not None:
-            state.cursor = cursor
-            state.save()
-        _announce(request, target, url, state, resumed=request.since is None and saved is not None)
-        forwarder = None
-        if url is not None and state is not None:
-            forwarder = Forwarder(
-                session, url, secret=state.secret, clock=SystemClock(), verify=request.verify
-            )
-        while True:
-            page = await source.wait_after(cursor)
-            for raw in page.data:
-                event = msgspec.json.decode(raw, type=_Event)
-                forwarded = await _forward(forwarder, bytes(raw), url) if forwarder else None
-                cursor = event.id
-                if state is not None:
-                    # Before printing: whoever ends us on reading the line gets no event twice.
-                    state.cursor = cursor
-                    state.save()
-                _show(event, raw, forwarded, as_json=request.as_json)
-            if page.cursor != cursor:
-                # Past events of other types, so that they are not read again.
-                cursor = page.cursor
-                if state is not None:
-                    state.cursor = cursor
-                    state.save()
-
-
-async def _first_cursor(source: "_Source", since: str | None, saved: str | None) -> str:
-    if since == "start":
-        return await source.check("")
-    if since is not None and since != "now":
-        return await source.check(since)
-    if since is None and saved is not None:
-        try:
-            return await source.check(saved)
-        except RefusedError as error:
-            if error.param != "after":
-                raise
-            raise CommandError(
-                f"The server does not know {saved}, where this listener stopped: its data was "
-                "replaced. Begin with --since now, or with --since start for all there is."
-            ) from error
-    return (await source.ask({})).cursor
-
-
-class _Source:
-    """A meterbell server as a source of events; survives its restarts."""
-
-    def __init__(self, session: aiohttp.ClientSession, request: Request, target: Target) -> None:
-        self._session = session
-        self._request = request
-        self._target = target
-
-    async def check(self, cursor: str) -> str:
-        """Return the cursor if the server knows it."""
-        await self.ask({"after": cursor, "limit": "1"})
-        return cursor
-
-    async def wait_after(self, cursor: str) -> Page:
-        """Return the next events; wait for them, and for the server while it is away."""
-        params = {"after": cursor, "limit": str(_PAGE), "wait": str(_WAIT_SECONDS)}
-        params |= {f"types[{place}]": name for place, name in enumerate(self._request.types)}
-        pause = _PAUSE_SECONDS_MIN
-        is_told = False
-        while True:
-            try:
-                page = await self.ask(params)
-            except _AwayError as error:
-                if not is_told:
-                    _say(f"Lost the server at {error.url}: {error.reason}. Trying again …")
-                    is_told = True
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _PAUSE_SECONDS_MAX)
-                self._look_again()
-            else:
-                if is_told:
-                    _say(f"Found the server again, at {self._target.url}.")
-                return page
-
-    async def ask(self, params: Mapping[str, str]) -> Page:
-        """Ask once.
-
-        Raises:
-            _AwayError: The server is not there, or asks to try again.
-            CommandError: It refuses.
-        """
-        target = self._target
-        try:
-            async with self._session.get(
-                f"{target.url}/meterbell/events",
-                params=params,
-                headers={"Authorization": f"Bearer {target.key}"},
-                timeout=aiohttp.ClientTimeout(total=_WAIT_SECONDS + 15, sock_connect=5),
-            ) as answer:
-                body = await answer.read()
-                status = answer.status
-                request_id = answer.headers.get("Request-Id")
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise _AwayError(target.url, _reason(error)) from error
-        if status in _RETRIED or status >= _SERVER_ERROR:
-            raise _AwayError(target.url, f"it answered {status}")
-        try:
-            if status != 200:  # noqa: PLR2004 - OK
-                raise refused(status, msgspec.json.decode(body), request_id=request_id)
-            return msgspec.json.decode(body, type=Page)
-        except msgspec.MsgspecError as error:
-            raise CommandError(
-                f"What answers at {target.url} is no meterbell server (status {status})."
-            ) from error
-
-    def _look_again(self) -> None:
-        """Follow a local server to another port."""
-        try:
-            self._target = self._request.find_target()
-        except CommandError:
+async def _listen(request: Request, wishes: Wishes, state: ListenState | None) -> None:
+    async with aiohttp.ClientSession() as http:
+        session = ListenSession(http, wishes, find_target=request.find_target, say=_say)
+        begun = await _begin(session, request, wishes, state)
+        if request.print_secret:
+            typer.echo(begun.secret)
             return
+        resumed = request.since is None and state is not None and state.cursor is not None
+        _announce(request.find_target(), wishes, begun, resumed=resumed)
+        _remember(session, state)
+        forwarder = Forwarder(http, secret=begun.secret, clock=SystemClock(), verify=request.verify)
+        addresses = {False: wishes.forward_to, True: wishes.thin_forward_to}
+
+        async def handle(event: Received) -> Answered | None:
+            address = addresses[event.is_thin]
+            forwarded = await _forward(forwarder, address, event) if address else None
+            if not event.is_again:
+                if event.is_thin:
+                    session.thin_cursor = event.id
+                else:
+                    session.cursor = event.id
+                # Before printing: whoever ends us on reading the line gets no event twice.
+                _remember(session, state)
+            _show(event, forwarded, as_json=request.as_json)
+            if address is None or forwarded is None or forwarded.status is None:
+                return None
+            return Answered(address, forwarded.status, forwarded.body)
+
+        await session.run(handle)
 
 
-class _AwayError(CommandError):
-    """The server is not there now; `str` is fit for people who just started the command."""
+async def _begin(
+    session: ListenSession, request: Request, wishes: Wishes, state: ListenState | None
+) -> Begun:
+    """Begin where it was asked to, or else where the listener stopped."""
+    since = request.since
+    if since in (START, NOW):
+        return await session.begin(since, since)
+    if since is not None and wishes.features == [_THIN]:
+        return await session.begin(NOW, since)
+    if since is not None:
+        return await session.begin(since, NOW)
+    if state is None or request.print_secret:
+        return await session.begin(NOW, NOW)
+    try:
+        return await session.begin(state.cursor or NOW, state.thin_cursor or NOW)
+    except RefusedError as error:
+        if error.param not in ("since", "thin_since"):
+            raise
+        stopped = state.cursor if error.param == "since" else state.thin_cursor
+        raise CommandError(
+            f"The server does not know {stopped}, where this listener stopped: its data was "
+            "replaced. Begin with --since now, or with --since start for all there is."
+        ) from error
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(str(unreachable(url, reason)))
-        self.url = url
-        self.reason = reason
+
+def _remember(session: ListenSession, state: ListenState | None) -> None:
+    if state is not None:
+        state.cursor, state.thin_cursor = session.cursor, session.thin_cursor
+        state.save()
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        number = error.os_error.errno
-        return os.strerror(number).lower() if number else "no connection"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
-    return "the connection broke"
-
-
-async def _forward(forwarder: Forwarder, body: bytes, url: str | None) -> Forwarded:
+async def _forward(forwarder: Forwarder, url: str, event: Received) -> Forwarded:
     """Forward until something answers: a server that is not up yet misses nothing."""
     pause = _PAUSE_SECONDS_MIN
     is_told = False
     while True:
         try:
-            return await forwarder.forward(body)
+            return await forwarder.forward(url, event.body)
         except aiohttp.ClientError as error:
             if not is_told:
-                _say(f"Nothing answers at {url} ({_reason(error)}); waiting for it …")
+                _say(f"Nothing answers at {url} ({reason_of(error)}); waiting for it …")
                 is_told = True
             await asyncio.sleep(pause)
             pause = min(2 * pause, _PAUSE_SECONDS_MAX)
 
 
-def _announce(
-    request: Request, target: Target, url: str | None, state: ListenState | None, *, resumed: bool
-) -> None:
-    if state is not None:
-        _say(f"Forwarding {target.mode} events of {target.url} to {url}", style="bold")
-        _say(f"Signing secret: {state.secret}", style="")
-    else:
+def _announce(target: Target, wishes: Wishes, begun: Begun, *, resumed: bool) -> None:
+    if wishes.forward_to is not None:
+        text = f"Forwarding {target.mode} events of {target.url} to {wishes.forward_to}"
+        _say(text, style="bold")
+    if wishes.thin_forward_to is not None:
+        text = f"Forwarding {target.mode} thin events of {target.url} to {wishes.thin_forward_to}"
+        _say(text, style="bold")
+    if wishes.forward_to is None and wishes.thin_forward_to is None:
         _say(f"Listening to {target.mode} events of {target.url}", style="bold")
+    else:
+        _say(f"Signing secret: {begun.secret}", style="")
     if resumed:
         _say("Going on where it stopped; --since now would skip what happened in between.")
-    if request.types:
-        _say(f"Only {', '.join(request.types)}.")
+    if wishes.types:
+        _say(f"Only {', '.join(wishes.types)}.")
     _say("Ready. Ctrl-C ends it.")
 
 
-def _say(text: str, *, style: str = "dim") -> None:
+def _say(text: str, style: str = "dim") -> None:
     errors.print(escape(text), style=style, soft_wrap=True)
 
 
-def _show(event: _Event, raw: Raw, forwarded: Forwarded | None, *, as_json: bool) -> None:
+def _show(event: Received, forwarded: Forwarded | None, *, as_json: bool) -> None:
     if as_json:
         line: dict[str, Any] = {"id": event.id, "type": event.type, "created": event.created}
         if forwarded is None:
-            line["event"] = raw
+            line["event"] = Raw(event.body)
         else:
             line |= {"status": forwarded.status, "duration_ms": forwarded.duration_ms}
         typer.echo(msgspec.json.encode(line).decode())
         return
-    moment = datetime.fromtimestamp(event.created, UTC).astimezone().strftime("%H:%M:%S")
-    text = f"[dim]{moment}[/]  {event.type}  [dim]{event.id}[/]"
+    text = f"[dim]{_moment(event.created)}[/]  {event.type}  [dim]{event.id}[/]"
     if forwarded is not None:
         text += f"  → {_status(forwarded)}  [dim]{forwarded.duration_ms} ms[/]"
     print_text(text)
+
+
+def _moment(created: int | str) -> str:
+    """Return when an event was made, on the local clock."""
+    if isinstance(created, int):
+        moment = datetime.fromtimestamp(created, UTC)
+    else:
+        moment = datetime.fromisoformat(created)
+    return moment.astimezone().strftime("%H:%M:%S")
 
 
 def _status(forwarded: Forwarded) -> str:

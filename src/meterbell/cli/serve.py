@@ -26,6 +26,9 @@ def serve(
     data: Annotated[str | None, typer.Option(help="Folder for everything that is kept.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 lets the system choose.")] = None,
+    unix_socket: Annotated[
+        str | None, typer.Option(help="Socket file to listen on besides, for the Stripe CLI.")
+    ] = None,
     test_key: Annotated[
         str | None, typer.Option(help="A test-mode key to accept, for scripts and CI.")
     ] = None,

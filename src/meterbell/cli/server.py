@@ -8,8 +8,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import uvicorn
@@ -18,13 +20,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
 from meterbell.api.requests import LIVE
-from meterbell.api.routes import LISTEN
 from meterbell.app import DASHBOARD, Application, locked
 from meterbell.cli.dashboard import Visitor, make_link
 from meterbell.cli.database import create_key, open_objects
 from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE, write_private
 from meterbell.cli.front import Front
 from meterbell.cli.output import print_text
+from meterbell.cli.unix_socket import unix_listener
 from meterbell.clock import SystemClock
 from meterbell.dashboard.accounts import FIRST_USER, SIGNED_IN, find_user
 from meterbell.errors import SettingsError
@@ -41,8 +43,8 @@ _SWITCH_SECONDS = 0.0005
 _KEEP_ALIVE_SECONDS = 75
 _DRAIN_SECONDS = 10
 _BACKLOG = 2048
-_LONG_POLLS = {LISTEN.path, LIVE.path}
 _FIRST_LINK_SECONDS = 3600
+_MESSAGE_BYTES_MAX = 2**20
 _STOPPING = b'{"error":{"type":"api_error","message":"The server is stopping; ask again."}}'
 
 
@@ -86,46 +88,63 @@ def run(settings: Settings) -> int:
         # garbage so far is next to nothing, and looking for it would hold up the first requests.
         gc.freeze()
 
+    async def stop() -> None:
+        waiting.stop()
+        await application.stop()
+
     gc.set_threshold(_GC_THRESHOLD)
     sys.setswitchinterval(_SWITCH_SECONDS)
     application = Application(settings, on_failure=lambda: server.stop_failed())  # noqa: PLW0108 - made below
     waiting = _LongPolls(application)
     server = _Server(
-        uvicorn.Config(
-            waiting,
-            loop="uvloop",
-            http=Front,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-            backlog=_BACKLOG,
-        ),
+        _config(waiting),
         on_ready=announce,
-        on_stop=waiting.stop,
+        on_stop=stop,
     )
     for number in (signal.SIGINT, signal.SIGTERM):
         # Uvicorn drains, and then raises the signal again for whoever handled it before.
         signal.signal(number, lambda _number, _frame: None)
     try:
-        server.run(sockets=[listener])
+        with _unix_listener(settings) as unix:
+            server.unix = unix
+            server.run(sockets=[listener])
     finally:
         if is_announced:
             server_file.unlink(missing_ok=True)
     return 1 if application.failed or not is_announced else 0
 
 
+def _config(application: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        loop="uvloop",
+        http=Front,
+        ws=_websocket,  # type: ignore[arg-type]  # called like the class that it returns
+        ws_max_size=_MESSAGE_BYTES_MAX,
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+        backlog=_BACKLOG,
+    )
+
+
 class _Server(uvicorn.Server):
     """Uvicorn that says when it is ready, and can be stopped by a failed store."""
 
     def __init__(
-        self, config: uvicorn.Config, *, on_ready: Callable[[], None], on_stop: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        *,
+        on_ready: Callable[[], None],
+        on_stop: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(config)
+        self.unix: socket.socket | None = None
         self._on_ready = on_ready
         self._on_stop = on_stop
 
@@ -133,17 +152,39 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            if self.unix is not None:
+                self.servers.append(await self._serve_unix(self.unix))
             self._on_ready()
+
+    async def _serve_unix(self, listener: socket.socket) -> asyncio.Server:
+        def protocol() -> asyncio.Protocol:
+            return Front(self.config, self.server_state, self.lifespan.state)
+
+        loop = asyncio.get_running_loop()
+        return await loop.create_unix_server(protocol, sock=listener, backlog=_BACKLOG)
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._on_stop()
+        await self._on_stop()
         await super().shutdown(sockets)
 
     def stop_failed(self) -> None:
         """End at once after a failure of the store."""
         self.should_exit = True
         self.force_exit = True
+
+
+def _websocket(**facts: Any) -> asyncio.Protocol:  # noqa: ANN401 - uvicorn's business
+    """Return what serves a websocket; it is loaded with the first of them."""
+    from uvicorn.protocols.websockets import websockets_sansio_impl as websockets  # noqa: PLC0415
+
+    return websockets.WebSocketsSansIOProtocol(**facts)
+
+
+def _unix_listener(settings: Settings) -> AbstractContextManager[socket.socket | None]:
+    if settings.unix_socket is None:
+        return nullcontext()
+    return unix_listener(Path(settings.unix_socket).expanduser())
 
 
 class _LongPolls:
@@ -192,7 +233,7 @@ class _LongPolls:
 
 def _is_waiting(path: str) -> bool:
     """Return whether answers to a path wait for something to happen."""
-    return bool(path in _LONG_POLLS or (path.startswith(DASHBOARD) and path.endswith("/live")))
+    return bool(path == LIVE.path or (path.startswith(DASHBOARD) and path.endswith("/live")))
 
 
 async def _send_stopping(send: Send) -> None:

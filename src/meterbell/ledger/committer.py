@@ -26,7 +26,7 @@ from meterbell.engine.stream import StreamBatch
 from meterbell.errors import OverloadedError, StoreFailedError, StoreUnavailableError
 from meterbell.ids import IdSource
 from meterbell.ledger.decider import Command, Decider, Request
-from meterbell.records import Delivery, Event
+from meterbell.records import Delivery, Event, ThinEvent
 from meterbell.store.base import Store
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ class Committer:
         clock: Clock,
         ids: IdSource,
         queue_max: int,
-        on_events: Callable[[Sequence[Event], Sequence[Delivery]], None],
+        on_events: Callable[[Sequence[Event | ThinEvent], Sequence[Delivery]], None],
         on_group: Callable[["Committed"], None],
         on_failure: Callable[[StoreFailedError], None],
     ) -> None:

@@ -46,7 +46,7 @@ class Transaction:
         self.group = group
         self.now_ms = now_ms
         self.ids = ids
-        self.events: list[Event] = []
+        self.events: list[Event | ThinEvent] = []
         self.deliveries: list[Delivery] = []
         self.callbacks: list[Callable[[], None]] = []
         self._changes: list[Callable[[], object]] = []
@@ -171,6 +171,7 @@ class Transaction:
             idempotency_key=cause.idempotency_key,
         )
         event = msgspec.structs.replace(event, number=self.objects.insert(event))
+        self.events.append(event)
         for endpoint in [to] if to is not None else self._enabled(livemode=livemode):
             if to is not None or (endpoint.event_payload == "thin" and wants(endpoint, event_type)):
                 self.add_delivery(event, endpoint)

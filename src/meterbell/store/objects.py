@@ -36,6 +36,9 @@ _TABLES: dict[type[Any], Table] = {
     records.Delivery: tables.delivery,
     records.Attempt: tables.attempt,
     records.EndpointHealth: tables.endpoint_health,
+    records.Listener: tables.listener,
+    records.ListenerResend: tables.listener_resend,
+    records.ListenerAnswer: tables.listener_answer,
     records.IdempotentReply: tables.idempotent_reply,
     records.RequestEntry: tables.request,
     records.ApiKey: tables.api_key,
@@ -47,7 +50,19 @@ _TABLES: dict[type[Any], Table] = {
     records.MeterHour: tables.meter_hour,
 }
 _NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
-_JSON_COLUMNS = frozenset({"details", "enabled_events", "metadata", "data", "samples"})
+_JSON_COLUMNS = frozenset(
+    {
+        "details",
+        "enabled_events",
+        "metadata",
+        "data",
+        "samples",
+        "features",
+        "filters",
+        "types",
+        "done",
+    }
+)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -115,6 +130,17 @@ class Objects:
         """Return the objects whose columns have certain values, by primary key."""
         sql = _fetch_sql(table_of(record), _field_names(record), tuple(columns))
         return [_load(record, row) for row in self._connection.run(sql, columns)]
+
+    def fetch_after(self, record: type[R], number: int, *, limit: int) -> list[R]:
+        """Return the next objects after a number, in their order."""
+        sql = _after_sql(table_of(record), _field_names(record))
+        rows = self._connection.run(sql, {"after": number, "most": limit})
+        return [_load(record, row) for row in rows]
+
+    def newest_number(self, record: type[Any]) -> int:
+        """Return the number of the object that was added last; 0 if there is none."""
+        statement = select(func.coalesce(func.max(table_of(record).c.number), 0))
+        return int(self._connection.execute(statement)[0][0])
 
     def put(self, item: object) -> None:
         """Add an object, or put it in the place of the one with the same primary key."""
@@ -251,6 +277,15 @@ def _fetch_sql(table: Table, names: tuple[str, ...], key: tuple[str, ...]) -> st
     where = [table.c[name] == bindparam(name) for name in key]
     statement = select(*(table.c[name] for name in names)).where(*where)
     return compile_statement(statement.order_by(*table.primary_key.columns))[0]
+
+
+@cache
+def _after_sql(table: Table, names: tuple[str, ...]) -> str:
+    statement = select(*(table.c[name] for name in names)).where(
+        table.c.number > bindparam("after")
+    )
+    # SQLAlchemy would bind an offset besides.
+    return compile_statement(statement.order_by(table.c.number))[0] + " LIMIT :most"
 
 
 @cache

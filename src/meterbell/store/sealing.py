@@ -23,7 +23,10 @@ from meterbell.vault import Vault, VaultKey, generate_key, key_of, parse_keys
 
 DIGEST_KEY = "digest_key"
 SESSION_KEY = "session_key"
-_SECRET_FACTS = (DIGEST_KEY, SESSION_KEY)
+LISTENER_SECRETS = {False: "listener_secret_test", True: "listener_secret_live"}
+"""What listeners' events are signed with, by mode."""
+
+_SECRET_FACTS = (DIGEST_KEY, SESSION_KEY, *LISTENER_SECRETS.values())
 _SEALED_WITH = "sealed_with"
 """Fact: the id of the key that everything is sealed with."""
 _TRACES = "plain_text_traces"

@@ -283,6 +283,66 @@ endpoint_health = Table(
 """How an endpoint is that failed or was disabled; one without a row is well. `probe_at_ms` stands
 while its circuit is open."""
 
+listener = Table(
+    "listener",
+    metadata,
+    _number(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("livemode", _Flag, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("key", Text, nullable=False),
+    Column("device_name", Text, nullable=False),
+    Column("features", Text, nullable=False),
+    Column("forward_to", Text),
+    Column("thin_forward_to", Text),
+    Column("filters", Text, nullable=False),
+    Column("types", Text, nullable=False),
+    Column("created", _Whole, nullable=False),
+    Column("seen_at", _Whole),
+    Column("status", Text, nullable=False),
+    Column("resumes", _Flag, nullable=False),
+    Column("event_cursor", _Whole, nullable=False),
+    Column("thin_cursor", _Whole, nullable=False),
+    Column("resend_cursor", _Whole, nullable=False),
+    Column("done", Text, nullable=False),
+    sqlite_strict=True,
+)
+"""Those who listen over a websocket, and how far they have come. `digest` is the SHA-256 of what
+they prove themselves with; `status` is open or ended. Up to the cursors, numbers of `event`,
+`thin_event` and `listener_resend`, nothing is missing; `done` names what is acknowledged past
+them."""
+
+listener_resend = Table(
+    "listener_resend",
+    metadata,
+    _number(),
+    Column("listener", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Index("listener_resend_by_listener", "listener", "number"),
+    sqlite_strict=True,
+    sqlite_autoincrement=True,
+)
+"""Events that a listener is to be told of once more. No number is given twice: rows are deleted,
+and the listener's cursor stays."""
+
+listener_answer = Table(
+    "listener_answer",
+    metadata,
+    _number(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("livemode", _Flag, nullable=False),
+    Column("listener", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("created_ms", _Whole, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("status_code", _Whole, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Index("listener_answer_by_listener", "listener", "number"),
+    sqlite_strict=True,
+)
+"""What local servers answered to events that a listener posted to them; `response` is the first of
+its bytes."""
+
 idempotent_reply = Table(
     "idempotent_reply",
     metadata,

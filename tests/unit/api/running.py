@@ -20,7 +20,7 @@ from meterbell.api.routes import Api as HttpApi
 from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
 from meterbell.delivery.egress import Egress
-from meterbell.delivery.listeners import EventFeed
+from meterbell.delivery.listeners import EventFeed, Listeners
 from meterbell.delivery.lookup import Lookup
 from meterbell.engine.state import Limits
 from meterbell.ids import CountingIds
@@ -28,7 +28,7 @@ from meterbell.keys import digest_of
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.recovery import recover
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import ApiKey, Delivery, Event, Permission
+from meterbell.records import ApiKey, Delivery, Event, Permission, ThinEvent
 from meterbell.requestlog.log import RequestLog
 from meterbell.services import Services
 from meterbell.settings import Settings
@@ -279,7 +279,7 @@ async def running_api(
     state = recovered.state
     failures: list[Exception] = []
 
-    def on_events(events: Sequence[Event], _deliveries: Sequence[Delivery]) -> None:
+    def on_events(events: Sequence[Event | ThinEvent], _deliveries: Sequence[Delivery]) -> None:
         if events:
             feed.notify()
 
@@ -304,6 +304,9 @@ async def running_api(
         egress=egress or Egress(is_local=True),
         lookup=lookup or Lookup(resolve),
         feed=feed,
+        listeners=Listeners(
+            store=store, committer=committer, clock=clock, vault=TEST_VAULT, feed=feed
+        ),
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
         ),

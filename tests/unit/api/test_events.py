@@ -1,6 +1,5 @@
 """Events, the lists they stand in, and the long poll of `meterbell listen`."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from meterbell.store.tables import delivery
 from tests.unit.api.running import LIVE_KEY, Api
 
 EVENTS = "/v1/events"
-LISTEN = "/meterbell/events"
 
 
 async def types(api: Api, query: str = "") -> list[str]:
@@ -166,89 +164,3 @@ async def test_an_event_that_is_not_there(api: Api) -> None:
     reply = await api.get(f"{EVENTS}/evt_nope")
 
     assert (reply.status, reply.error["message"]) == (404, "No such event: 'evt_nope'")
-
-
-async def test_listening_begins_with_the_newest_event(api: Api) -> None:
-    await api.customer("cus_a")
-    begin = await api.got(LISTEN)
-    assert begin["data"] == []
-
-    await api.customer("cus_b")
-    await api.customer("cus_c")
-    heard = await api.got(LISTEN, {"after": begin["cursor"]})
-
-    assert [event["data"]["object"]["id"] for event in heard["data"]] == ["cus_b", "cus_c"]
-    assert heard["cursor"] == heard["data"][-1]["id"]
-    assert (await api.got(LISTEN, {"after": heard["cursor"]}))["data"] == []
-
-
-async def test_listening_to_an_empty_store_misses_nothing(api: Api) -> None:
-    begin = await api.got(LISTEN)
-    await api.customer("cus_a")
-
-    heard = await api.got(LISTEN, {"after": begin["cursor"]})
-
-    assert [event["type"] for event in heard["data"]] == ["customer.created"]
-
-
-async def test_listening_goes_on_in_pages(api: Api) -> None:
-    cursor = (await api.got(LISTEN))["cursor"]
-    for number in range(5):
-        await api.customer(f"cus_{number}")
-
-    heard: list[str] = []
-    for more in (True, True, False):
-        body = await api.got(LISTEN, {"after": cursor, "limit": 2})
-        heard += [event["data"]["object"]["id"] for event in body["data"]]
-        assert body["has_more"] is more
-        cursor = body["cursor"]
-    assert heard == [f"cus_{number}" for number in range(5)]
-
-
-async def test_listening_to_some_types_moves_over_the_others(api: Api) -> None:
-    begin = (await api.got(LISTEN))["cursor"]
-    await api.meter()
-    await api.customer("cus_a")
-    newest = (await api.got(EVENTS))["data"][0]["id"]
-
-    for patterns, heard in (
-        (["billing.*"], ["billing.meter.created"]),
-        (["customer.created"], ["customer.created"]),
-        (["*"], ["billing.meter.created", "customer.created"]),
-        (["nope"], []),
-    ):
-        body = await api.got(LISTEN, {"after": begin, "types": patterns})
-        assert [event["type"] for event in body["data"]] == heard
-        assert body["cursor"] == newest
-
-
-async def test_listening_waits_for_the_next_event(api: Api) -> None:
-    begin = (await api.got(LISTEN))["cursor"]
-
-    heard, _ = await asyncio.gather(
-        api.got(LISTEN, {"after": begin, "wait": 60}), api.customer("cus_a")
-    )
-
-    assert [event["type"] for event in heard["data"]] == ["customer.created"]
-
-
-async def test_listening_is_not_ended_by_events_of_the_other_mode(api: Api) -> None:
-    begin = (await api.got(LISTEN))["cursor"]
-
-    async def happenings() -> None:
-        await api.customer("cus_live", key=LIVE_KEY)
-        await api.customer("cus_a")
-
-    heard, _ = await asyncio.gather(api.got(LISTEN, {"after": begin, "wait": 60}), happenings())
-
-    assert [event["data"]["object"]["id"] for event in heard["data"]] == ["cus_a"]
-
-
-async def test_a_cursor_that_is_not_there_says_how_to_begin_again(api: Api) -> None:
-    await api.customer("cus_live", key=LIVE_KEY)
-    live = (await api.got(EVENTS, key=LIVE_KEY))["data"][0]["id"]
-
-    for cursor in ("evt_nope", live):
-        reply = await api.get(LISTEN, {"after": cursor})
-        assert (reply.status, reply.error["param"]) == (400, "after")
-        assert "Begin again without a cursor" in reply.error["message"]
