@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 
 Permission = Literal["all", "read", "ingest"]
 DeliveryStatus = Literal["pending", "succeeded", "failed", "canceled"]
+DisabledReason = Literal["user", "gone", "failing"]
 
 
 class Customer(Struct, frozen=True, kw_only=True):
@@ -112,7 +113,12 @@ class ErrorWindow(Struct, frozen=True, kw_only=True):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """One event to one endpoint."""
+    """One event to one endpoint.
+
+    Attributes:
+        attempts: Made since the schedule began.
+        resent_ms: When it was put into the outbox by hand last, and its schedule began anew.
+    """
 
     number: int = 0
     event: str
@@ -122,10 +128,42 @@ class Delivery(Struct, frozen=True, kw_only=True):
     status: DeliveryStatus
     attempts: int
     next_attempt_at_ms: int | None
+    resent_ms: int | None = None
+
+    @property
+    def begun_ms(self) -> int:
+        """When its schedule began."""
+        return self.created_ms if self.resent_ms is None else self.resent_ms
+
+
+class EndpointHealth(Struct, frozen=True, kw_only=True):
+    """How an endpoint is.
+
+    Attributes:
+        failures: In a row.
+        failing_since_ms: End of the first of them.
+        openings: How often its circuit opened since the last success.
+        probe_at_ms: When it is asked again; None unless its circuit is open.
+        disabled_reason: `user`; `gone` if it answered 410; `failing` if it only failed for days.
+    """
+
+    endpoint: str
+    failures: int = 0
+    failing_since_ms: int | None = None
+    openings: int = 0
+    probe_at_ms: int | None = None
+    disabled_at_ms: int | None = None
+    disabled_reason: DisabledReason | None = None
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """One HTTP try of a delivery; `response` is the first 64 KiB of the answer's body."""
+    """One HTTP try of a delivery.
+
+    Attributes:
+        attempt: Counts from 1, anew after the delivery was resent.
+        response: The first 64 KiB of the answer's body.
+        manual: Whether somebody asked for it.
+    """
 
     number: int = 0
     delivery: int
@@ -135,6 +173,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     outcome: str
     status_code: int | None
     response: bytes
+    manual: bool = False
 
 
 class IdempotentReply(Struct, frozen=True, kw_only=True):

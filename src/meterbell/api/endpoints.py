@@ -8,11 +8,15 @@ from dataclasses import replace
 from meterbell.api.call import Call
 from meterbell.delivery.target import parse_target
 from meterbell.errors import InvalidParamError, LimitReachedError
+from meterbell.ledger.deliveries import ENDPOINT_DISABLED, disable, forgive
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, WebhookEndpoint
 from meterbell.store.tables import delivery
 from meterbell.store.tables import webhook_endpoint as table
-from meterbell.wire.event_types import API_VERSIONS
+from meterbell.wire.event_types import API_VERSIONS, EVENT_TYPES
+
+KNOWN_EVENT_TYPES = EVENT_TYPES | {ENDPOINT_DISABLED}
+"""Types that a webhook endpoint can be subscribed to: Stripe's, and ours."""
 
 ENDPOINTS_MAX = 16
 """Webhook endpoints and destinations together, in each mode."""
@@ -117,9 +121,20 @@ def new_secret(transaction: Transaction) -> str:
     return f"whsec_{transaction.ids.token(_SECRET_LENGTH)}"
 
 
+def follow_change(
+    transaction: Transaction, before: WebhookEndpoint, *, status: str, url: str
+) -> None:
+    """Do what follows from a changed status or address: what was known of its failures is over."""
+    if status == "disabled" and before.status == "enabled":
+        disable(transaction, before, reason="user")
+    elif status == "enabled" and (before.status == "disabled" or url != before.url):
+        forgive(transaction, before)
+
+
 def delete_endpoint(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
     """Remove an endpoint or a destination; what was not delivered to it is given up."""
     transaction.objects.delete(WebhookEndpoint, table.c.id == endpoint.id)
+    forgive(transaction, endpoint)
     transaction.objects.update(
         Delivery,
         delivery.c.endpoint == endpoint.id,

@@ -9,6 +9,7 @@ from collections import deque
 import structlog
 
 from meterbell.clock import Clock
+from meterbell.delivery.circuit import slots
 from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.sender import Sender
@@ -17,7 +18,6 @@ from meterbell.records import Delivery, WebhookEndpoint
 from meterbell.wire.events import event_body
 from meterbell.wire.signing import signature_header
 
-SLOTS = 4
 QUEUE_MAX = 500
 _LOAD = 200
 # How often it is looked whether a disabled endpoint was enabled again, or reading works again.
@@ -52,6 +52,7 @@ class Lane:
         self._queue: deque[Delivery] = deque()
         self._taken: set[int] = set()
         self._in_flight = 0
+        self._successes = 0
         self._news = asyncio.Event()
         self._is_stopping = False
         # Rows may be due that were never offered: left by an earlier process, or over the bound.
@@ -100,8 +101,6 @@ class Lane:
         Returns:
             After how many seconds to look again; None if only news can change anything.
         """
-        if self._in_flight >= SLOTS:
-            return None
         endpoint = self._outbox.endpoint(self._endpoint_id, livemode=self._livemode)
         if endpoint is None:
             self._is_stopping = True
@@ -111,8 +110,13 @@ class Lane:
             await self._outbox.give_up_old(endpoint)
             has_deliveries = self._outbox.next_due(self._endpoint_id, after_ms=-1) is not None
             return _LOOK_SECONDS if has_deliveries else None
-        while self._in_flight < SLOTS:
+        health = self._outbox.health(self._endpoint_id)
+        slots_max = slots(health, successes=self._successes)
+        while self._in_flight < slots_max:
             now_ms = self._clock.now_ms()
+            if health.probe_at_ms is not None and health.probe_at_ms > now_ms:
+                # Nothing is taken from what waits. The circuit may be closed by hand meanwhile.
+                return min((health.probe_at_ms - now_ms + 1) / 1000, _LOOK_SECONDS)
             is_retry_due = self._next_due_ms is not None and self._next_due_ms <= now_ms
             if is_retry_due or (self._is_behind and not self._queue):
                 self._load(now_ms)
@@ -159,10 +163,15 @@ class Lane:
 
     async def _attempt(self, endpoint: WebhookEndpoint, delivery: Delivery) -> None:
         """Make one attempt and record it."""
+        next_due_ms: int | None = None
         try:
-            started_at_ms = self._clock.now_ms()
-            outcome = await self._send(endpoint, delivery)
-            next_due_ms = await self._record(endpoint, delivery, outcome, started_at_ms)
+            # It may have been canceled or resent since it was taken in.
+            present = self._outbox.delivery(delivery.number)
+            if present is not None and present.next_attempt_at_ms is not None:
+                started_at_ms = self._clock.now_ms()
+                outcome = await self._send(endpoint, present)
+                self._successes = self._successes + 1 if outcome.succeeded else 0
+                next_due_ms = await self._record(endpoint, present, outcome, started_at_ms)
         except Exception:
             # It stays taken, so this process does not send the same event again and again.
             logger.exception("attempt not recorded", delivery=delivery.number)

@@ -4,11 +4,12 @@ Writes go through the commit queue like everything else.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import structlog
-from sqlalchemy import ColumnElement
 
 from meterbell.clock import Clock
+from meterbell.delivery.circuit import after_attempt, is_given_up
 from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.schedule import (
     JITTER_MAX,
@@ -18,15 +19,23 @@ from meterbell.delivery.schedule import (
 )
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
+from meterbell.ledger.deliveries import begun_ms, disable, health_of
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Attempt, Delivery, DeliveryStatus, Event, ThinEvent, WebhookEndpoint
+from meterbell.records import (
+    Attempt,
+    Delivery,
+    DeliveryStatus,
+    EndpointHealth,
+    Event,
+    ThinEvent,
+    WebhookEndpoint,
+)
 from meterbell.store import tables
 from meterbell.store.base import Store
 
 _GONE = 410
 _GIVE_UP_MAX = 1000
 _delivery = tables.delivery.c
-_endpoint = tables.webhook_endpoint.c
 
 logger = structlog.get_logger(__name__)
 
@@ -83,6 +92,15 @@ class Outbox:
         event = reader.get(Event, delivery.event, livemode=livemode)
         return event or reader.get(ThinEvent, delivery.event, livemode=livemode)
 
+    def delivery(self, number: int) -> Delivery | None:
+        """Return a delivery as it is now."""
+        return self._store.reader.fetch(Delivery, number=number)
+
+    def health(self, endpoint_id: str) -> EndpointHealth:
+        """Return how an endpoint is."""
+        found = self._store.reader.fetch(EndpointHealth, endpoint=endpoint_id)
+        return found or EndpointHealth(endpoint=endpoint_id)
+
     def due(self, endpoint_id: str, *, now_ms: int, limit: int) -> list[Delivery]:
         """Return deliveries whose next attempt is due, longest overdue first."""
         return self._store.reader.find(
@@ -108,6 +126,8 @@ class Outbox:
     ) -> int | None:
         """Store an attempt and what follows from it; return when the next one is due, if one is.
 
+        A delivery that was resent meanwhile is due at once: this attempt was an earlier one's.
+
         Raises:
             OverloadedError: Nothing was stored: the commit queue is full.
             StoreUnavailableError: It is not known to be stored.
@@ -125,32 +145,31 @@ class Outbox:
             outcome=outcome.text,
             status_code=outcome.status_code,
             response=outcome.response,
+            manual=delivery.resent_ms is not None and attempts == 1,
         )
+        jitter = self._ids.number(below=JITTER_MAX + 1)
 
-        def command(transaction: Transaction) -> None:
+        def command(transaction: Transaction) -> bool:
             transaction.objects.insert(attempt)
-            transaction.objects.update(
+            changed = transaction.objects.update(
                 Delivery,
-                *_open(delivery.number),
+                _delivery.number == delivery.number,
+                # Not canceled meanwhile, and not resent.
+                _delivery.status == "pending",
+                _delivery.resent_ms.is_(None)
+                if delivery.resent_ms is None
+                else _delivery.resent_ms == delivery.resent_ms,
                 status=status,
                 attempts=attempts,
                 next_attempt_at_ms=next_at,
             )
-            if outcome.status_code == _GONE:
-                # A new address may have been given meanwhile, which is not gone.
-                transaction.objects.update(
-                    WebhookEndpoint,
-                    _endpoint.id == endpoint.id,
-                    _endpoint.url == endpoint.url,
-                    status="disabled",
-                )
-                transaction.forget_endpoints()
+            if outcome.is_endpoints:
+                _note(transaction, endpoint, outcome, now_ms=ended_at_ms, jitter=jitter)
+            return changed > 0
 
-        await self._committer.execute(command)
-        self._on_attempt(outcome.text, attempts, ended_at_ms - delivery.created_ms)
-        if outcome.status_code == _GONE:
-            logger.warning("endpoint is gone, disabled", endpoint=endpoint.id)
-        return next_at
+        is_current = await self._committer.execute(command)
+        self._on_attempt(outcome.text, attempts, ended_at_ms - delivery.begun_ms)
+        return next_at if is_current else ended_at_ms
 
     async def give_up_old(self, endpoint: WebhookEndpoint) -> None:
         """Fail what waited too long for a disabled endpoint to be enabled again.
@@ -166,7 +185,7 @@ class Outbox:
                 Delivery,
                 _delivery.endpoint == endpoint.id,
                 _delivery.next_attempt_at_ms.is_not(None),
-                _delivery.created_ms < oldest,
+                begun_ms < oldest,
                 order_by=_delivery.next_attempt_at_ms,
                 limit=_GIVE_UP_MAX,
             )
@@ -192,13 +211,39 @@ class Outbox:
         return next_attempt_at_ms(
             livemode=delivery.livemode,
             attempts=attempts,
-            created_ms=delivery.created_ms,
+            created_ms=delivery.begun_ms,
             now_ms=now_ms,
             jitter=self._ids.number(below=JITTER_MAX + 1),
             retry_after_ms=parse_retry_after(outcome.retry_after, now_ms=now_ms),
         )
 
 
-def _open(number: int) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return the condition for one delivery that was not canceled meanwhile."""
-    return _delivery.number == number, _delivery.status == "pending"
+def _note(
+    transaction: Transaction,
+    endpoint: WebhookEndpoint,
+    outcome: Outcome,
+    *,
+    now_ms: int,
+    jitter: int,
+) -> None:
+    """Note what an outcome says of its endpoint, and disable one that is given up."""
+    before = health_of(transaction, endpoint)
+    if outcome.succeeded and not before.failures:
+        return
+    present = transaction.objects.get(WebhookEndpoint, endpoint.id, livemode=endpoint.livemode)
+    if present is None or present.status == "disabled" or present.url != endpoint.url:
+        return  # it is about an endpoint that is no more
+    after = after_attempt(before, succeeded=outcome.succeeded, now_ms=now_ms, jitter=jitter)
+    transaction.objects.put(after)
+    reason: Literal["gone", "failing"] | None = None
+    if outcome.status_code == _GONE:
+        reason = "gone"
+    elif is_given_up(after, now_ms=now_ms):
+        reason = "failing"
+    if reason is not None:
+        disable(transaction, present, reason=reason)
+        logger.warning("endpoint disabled", endpoint=endpoint.id, reason=reason)
+    elif after.probe_at_ms is not None and before.probe_at_ms is None:
+        logger.warning("circuit opened", endpoint=endpoint.id, failures=after.failures)
+    elif before.probe_at_ms is not None and after.probe_at_ms is None:
+        logger.info("circuit closed", endpoint=endpoint.id)

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 _FINAL = frozenset({"bad_url", "event_missing", "not_sendable"})
+_OURS = frozenset({"event_missing", "event_unreadable", "not_sendable", "internal_error"})
 
 
 class Outcome(NamedTuple):
@@ -27,6 +28,11 @@ class Outcome(NamedTuple):
     def succeeded(self) -> bool:
         """Whether the endpoint took the event."""
         return self.text == "succeeded"
+
+    @property
+    def is_endpoints(self) -> bool:
+        """Whether it says something about the endpoint, and not only about us."""
+        return self.text not in _OURS
 
     @property
     def is_final(self) -> bool:

@@ -35,6 +35,7 @@ _TABLES: dict[type[Any], Table] = {
     records.ErrorWindow: tables.error_window,
     records.Delivery: tables.delivery,
     records.Attempt: tables.attempt,
+    records.EndpointHealth: tables.endpoint_health,
     records.IdempotentReply: tables.idempotent_reply,
     records.RequestEntry: tables.request,
     records.ApiKey: tables.api_key,

@@ -230,7 +230,9 @@ delivery = Table(
     Column("status", Text, nullable=False),
     Column("attempts", _Whole, nullable=False),
     Column("next_attempt_at_ms", _Whole),
+    Column("resent_ms", _Whole),
     UniqueConstraint("event", "endpoint"),
+    Index("delivery_by_status", "endpoint", "status", "number"),
     Index(
         "delivery_due",
         "endpoint",
@@ -240,7 +242,8 @@ delivery = Table(
     sqlite_strict=True,
 )
 """One event to one endpoint; `status` is pending, succeeded, failed or canceled. The outbox is
-those with a `next_attempt_at_ms`."""
+those with a `next_attempt_at_ms`. `resent_ms` is when it was put there by hand last: its schedule
+begins then, and `attempts` counts from then on."""
 
 attempt = Table(
     "attempt",
@@ -253,10 +256,27 @@ attempt = Table(
     Column("outcome", Text, nullable=False),
     Column("status_code", Integer),
     Column("response", LargeBinary, nullable=False),
+    Column("manual", _Flag, nullable=False, server_default=text("0")),
     Index("attempt_by_delivery", "delivery"),
     sqlite_strict=True,
 )
-"""One HTTP try; `outcome` is succeeded or what went wrong, `response` the first 64 KiB."""
+"""One HTTP try; `outcome` is succeeded or what went wrong, `response` the first 64 KiB.
+`manual` is one that somebody asked for."""
+
+endpoint_health = Table(
+    "endpoint_health",
+    metadata,
+    Column("endpoint", Text, primary_key=True),
+    Column("failures", _Whole, nullable=False),
+    Column("failing_since_ms", _Whole),
+    Column("openings", _Whole, nullable=False),
+    Column("probe_at_ms", _Whole),
+    Column("disabled_at_ms", _Whole),
+    Column("disabled_reason", Text),
+    sqlite_strict=True,
+)
+"""How an endpoint is that failed or was disabled; one without a row is well. `probe_at_ms` stands
+while its circuit is open."""
 
 idempotent_reply = Table(
     "idempotent_reply",

@@ -156,6 +156,20 @@ def render_webhook_endpoint(
     return rendered
 
 
+def render_endpoint_disabled(
+    endpoint: WebhookEndpoint, *, reason: str, disabled_at: int
+) -> dict[str, Any]:
+    """Return what an event tells of an endpoint or destination that was disabled by itself."""
+    return {
+        "id": endpoint.id,
+        "object": "meterbell.webhook_endpoint_disabled",
+        "created": disabled_at,
+        "livemode": endpoint.livemode,
+        "reason": reason,
+        "url": endpoint.url,
+    }
+
+
 def render_deleted(object_name: str, object_id: str) -> dict[str, Any]:
     """Return what is left of a deleted object."""
     return {"id": object_id, "object": object_name, "deleted": True}

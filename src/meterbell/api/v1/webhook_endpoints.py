@@ -7,10 +7,12 @@ import msgspec
 
 from meterbell.api.call import Call, Operation, no_such
 from meterbell.api.endpoints import (
+    KNOWN_EVENT_TYPES,
     URL_MAX,
     check_events,
     check_url,
     delete_endpoint,
+    follow_change,
     looked_up,
     new_secret,
     require_api_version,
@@ -25,7 +27,6 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import WebhookEndpoint
 from meterbell.store.objects import Objects
 from meterbell.store.tables import webhook_endpoint as table
-from meterbell.wire.event_types import EVENT_TYPES
 from meterbell.wire.objects import render_deleted, render_webhook_endpoint
 
 _NOUN = "webhook endpoint"
@@ -37,7 +38,7 @@ _FIELDS: dict[str, Param] = {
 _URL_PARAM = Text(length_max=URL_MAX, required=True, description="Where events are posted.")
 _EVENTS_PARAM = Array(
     item=Text(length_max=255),
-    items_max=len(EVENT_TYPES) + 1,
+    items_max=len(KNOWN_EVENT_TYPES) + 1,
     required=True,
     description="Types of events, or `*` for all of them.",
 )
@@ -64,7 +65,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     check_url(call, params["url"], param="url")
     version = params.get("api_version")
     require_api_version(version, param="api_version")
-    events = check_events(params["enabled_events"], known=EVENT_TYPES)
+    events = check_events(params["enabled_events"], known=KNOWN_EVENT_TYPES)
     require_place(transaction, livemode=call.livemode)
     endpoint = WebhookEndpoint(
         id=new_id(transaction.ids, "we"),
@@ -100,7 +101,7 @@ def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
     changes: dict[str, Any] = {
         "url": params.get("url", before.url),
         "enabled_events": check_events(
-            params.get("enabled_events", before.enabled_events), known=EVENT_TYPES
+            params.get("enabled_events", before.enabled_events), known=KNOWN_EVENT_TYPES
         ),
         "description": None if description == UNSET else description,
         "metadata": merge_metadata(before.metadata, params),
@@ -108,6 +109,7 @@ def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
     }
     objects.update(WebhookEndpoint, table.c.id == before.id, **changes)
     transaction.forget_endpoints()
+    follow_change(transaction, before, status=status, url=changes["url"])
     return render_webhook_endpoint(msgspec.structs.replace(before, **changes))
 
 

@@ -10,10 +10,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from meterbell.api.call import Call, no_such
 from meterbell.api.endpoints import (
+    KNOWN_EVENT_TYPES,
     URL_MAX,
     check_events,
     check_url,
     delete_endpoint,
+    follow_change,
     looked_up,
     new_secret,
     require_api_version,
@@ -36,7 +38,7 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import WebhookEndpoint
 from meterbell.store.objects import Objects
 from meterbell.store.tables import webhook_endpoint as table
-from meterbell.wire.event_types import EVENT_TYPES, THIN_EVENT_TYPES
+from meterbell.wire.event_types import THIN_EVENT_TYPES
 from meterbell.wire.objects_v2 import render_destination, render_thin_event
 from meterbell.wire.versions import DEFAULT_API_VERSION
 
@@ -49,7 +51,7 @@ _Description = Annotated[str, Meta(max_length=5000)]
 _Events = Annotated[
     list[Annotated[str, Meta(max_length=255)]],
     Meta(
-        max_length=len(EVENT_TYPES) + len(THIN_EVENT_TYPES),
+        max_length=len(KNOWN_EVENT_TYPES) + len(THIN_EVENT_TYPES),
         description="Types of events, or `*` for all of them.",
     ),
 ]
@@ -175,7 +177,7 @@ def _api_version(body: CreateDestination) -> str | None:
 
 
 def _types(names: list[str], event_payload: str | None) -> list[str]:
-    known = THIN_EVENT_TYPES if event_payload == "thin" else EVENT_TYPES
+    known = THIN_EVENT_TYPES if event_payload == "thin" else KNOWN_EVENT_TYPES
     return check_events(names, known=known)
 
 
@@ -269,7 +271,9 @@ def _change(
     changes = {**changes, "updated_ms": transaction.now_ms}
     transaction.objects.update(WebhookEndpoint, table.c.id == before.id, **changes)
     transaction.forget_endpoints()
-    return msgspec.structs.replace(before, **changes)
+    after = msgspec.structs.replace(before, **changes)
+    follow_change(transaction, before, status=after.status, url=after.url)
+    return after
 
 
 def _enable(call: Call, _body: NoParams, transaction: Transaction) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""When an endpoint that fails is left alone, asked again, and given up. Rules D2 and D3, pure.
+
+After ten failures in a row its circuit is open: nothing is attempted but one probe at a time, at
+growing pauses. What was due waits meanwhile, with the attempts that it has left. The first success
+closes the circuit. After five days of nothing but failures the endpoint is disabled.
+"""
+
+import msgspec
+
+from meterbell.records import EndpointHealth
+
+FAILURES_MAX = 10
+FAILING_MS_MAX = 5 * 24 * 3_600_000
+PROBE_MS_MIN = 5_000
+PROBE_MS_MAX = 5 * 60_000
+SLOTS = 4
+_SPREAD_PARTS = 5
+JITTER_MAX = 1000
+
+
+def after_attempt(
+    health: EndpointHealth, *, succeeded: bool, now_ms: int, jitter: int
+) -> EndpointHealth:
+    """Return how an endpoint is after an attempt.
+
+    Args:
+        health: How it was.
+        succeeded: Whether it took the event.
+        now_ms: The end of the attempt.
+        jitter: From 0 to `JITTER_MAX`, at random: where in its spread the pause lies.
+    """
+    if succeeded:
+        return EndpointHealth(endpoint=health.endpoint)
+    health = msgspec.structs.replace(
+        health,
+        failures=health.failures + 1,
+        failing_since_ms=now_ms if health.failing_since_ms is None else health.failing_since_ms,
+    )
+    if health.failures < FAILURES_MAX or (health.probe_at_ms or 0) > now_ms:
+        # Attempts that were in flight when the circuit opened change nothing about the pause.
+        return health
+    pause = min(PROBE_MS_MIN << min(health.openings, 16), PROBE_MS_MAX)
+    spread = pause // _SPREAD_PARTS
+    return msgspec.structs.replace(
+        health,
+        openings=health.openings + 1,
+        probe_at_ms=now_ms + pause - spread + 2 * spread * jitter // JITTER_MAX,
+    )
+
+
+def is_given_up(health: EndpointHealth, *, now_ms: int) -> bool:
+    """Return whether an endpoint has failed for so long that it is to be disabled."""
+    since = health.failing_since_ms
+    return since is not None and now_ms - since >= FAILING_MS_MAX
+
+
+def slots(health: EndpointHealth, *, successes: int) -> int:
+    """Return how many attempts may be in flight at a time.
+
+    A lane begins with one, so that what is overdue after a start does not come all at once, and one
+    that fails goes back to it.
+
+    Args:
+        health: How the endpoint is.
+        successes: In a row, since the lane began.
+    """
+    return 1 if health.failures else min(1 + successes, SLOTS)

@@ -1,0 +1,70 @@
+"""Circuits of endpoints: when they open, how long, and when an endpoint is given up."""
+
+from meterbell.delivery.circuit import (
+    FAILING_MS_MAX,
+    FAILURES_MAX,
+    JITTER_MAX,
+    PROBE_MS_MAX,
+    PROBE_MS_MIN,
+    SLOTS,
+    after_attempt,
+    is_given_up,
+    slots,
+)
+from meterbell.records import EndpointHealth
+
+WELL = EndpointHealth(endpoint="we_1")
+
+
+def failing(
+    health: EndpointHealth, times: int, *, now_ms: int, jitter: int = 500
+) -> EndpointHealth:
+    for _ in range(times):
+        health = after_attempt(health, succeeded=False, now_ms=now_ms, jitter=jitter)
+    return health
+
+
+def test_d2_a_circuit_opens_after_so_many_failures_in_a_row() -> None:
+    nearly = failing(WELL, FAILURES_MAX - 1, now_ms=1000)
+    opened = failing(nearly, 1, now_ms=2000)
+
+    assert nearly.probe_at_ms is None
+    assert opened.probe_at_ms == 2000 + PROBE_MS_MIN
+    assert opened.failing_since_ms == 1000
+    assert after_attempt(opened, succeeded=True, now_ms=3000, jitter=0) == WELL
+    recovered = after_attempt(nearly, succeeded=True, now_ms=3000, jitter=0)
+    assert failing(recovered, FAILURES_MAX - 1, now_ms=4000).probe_at_ms is None
+
+
+def test_d2_what_was_in_flight_when_it_opened_does_not_lengthen_the_pause() -> None:
+    opened = failing(WELL, FAILURES_MAX, now_ms=1000)
+    later = failing(opened, 3, now_ms=1001)
+
+    assert (later.probe_at_ms, later.openings) == (opened.probe_at_ms, 1)
+    assert later.failures == FAILURES_MAX + 3
+
+
+def test_d2_pauses_between_probes_grow_to_a_limit_and_are_spread() -> None:
+    health, pauses = failing(WELL, FAILURES_MAX, now_ms=0), []
+    for _ in range(60):
+        at = health.probe_at_ms or 0
+        health = failing(health, 1, now_ms=at)
+        pauses.append((health.probe_at_ms or 0) - at)
+
+    assert pauses[:3] == [2 * PROBE_MS_MIN, 4 * PROBE_MS_MIN, 8 * PROBE_MS_MIN]
+    assert set(pauses[6:]) == {PROBE_MS_MAX}
+    for jitter, pause in ((0, PROBE_MS_MIN * 4 // 5), (JITTER_MAX, PROBE_MS_MIN * 6 // 5)):
+        assert failing(WELL, FAILURES_MAX, now_ms=0, jitter=jitter).probe_at_ms == pause
+
+
+def test_d3_five_days_of_nothing_but_failures_are_enough() -> None:
+    first = failing(WELL, 1, now_ms=1000)
+
+    assert not is_given_up(WELL, now_ms=10**15)
+    assert not is_given_up(first, now_ms=1000 + FAILING_MS_MAX - 1)
+    assert is_given_up(first, now_ms=1000 + FAILING_MS_MAX)
+
+
+def test_d2_a_lane_begins_with_one_attempt_and_goes_back_to_it() -> None:
+    assert [slots(WELL, successes=count) for count in range(6)] == [1, 2, 3, SLOTS, SLOTS, SLOTS]
+    assert slots(failing(WELL, 1, now_ms=0), successes=100) == 1
