@@ -179,9 +179,7 @@ async def _running(
 ) -> AsyncIterator[Services]:
     clock, ids = outside.clock, outside.ids
     state, indexes, feed, metrics = recovered.state, recovered.indexes, EventFeed(), Metrics()
-    checkpointer = Checkpointer(
-        store=store, state=state, clock=clock, indexes=indexes, saved=recovered.saved
-    )
+    checkpointer = _checkpointer(store, recovered, clock)
 
     def on_events(events: Sequence[Event], deliveries: Sequence[Delivery]) -> None:
         if events:
@@ -210,6 +208,7 @@ async def _running(
         ids=ids,
         settings=settings,
         egress=outside.egress,
+        vault=outside.vault,
         on_attempt=partial(_tell_attempt, outside.observers(metrics)),
     )
     services = Services(
@@ -244,6 +243,16 @@ async def _running(
         await _save_last(committer, checkpointer, recovered, clock)
         await _cancel(committing)
         indexes.close()
+
+
+def _checkpointer(store: SqliteStore, recovered: Recovered, clock: Clock) -> Checkpointer:
+    return Checkpointer(
+        store=store,
+        state=recovered.state,
+        clock=clock,
+        indexes=recovered.indexes,
+        saved=recovered.saved,
+    )
 
 
 async def _save_last(

@@ -30,6 +30,9 @@ class WebhookEndpoint(Struct, frozen=True, kw_only=True):
         name: Of a destination; None for a webhook endpoint.
         event_payload: What a destination receives; None for a webhook endpoint.
         updated_ms: When a destination was changed last; None for a webhook endpoint.
+        secret: What deliveries are signed with, sealed.
+        old_secrets: What they are signed with as well for a while, sealed; None if there is none.
+        standard_webhooks: Whether deliveries carry the headers of Standard Webhooks too.
     """
 
     number: int = 0
@@ -46,6 +49,8 @@ class WebhookEndpoint(Struct, frozen=True, kw_only=True):
     name: str | None = None
     event_payload: Literal["thin", "snapshot"] | None = None
     updated_ms: int | None = None
+    old_secrets: str | None = None
+    standard_webhooks: bool = False
 
     @property
     def is_destination(self) -> bool:
@@ -177,7 +182,13 @@ class Attempt(Struct, frozen=True, kw_only=True):
 
 
 class IdempotentReply(Struct, frozen=True, kw_only=True):
-    """The first answer to a request with an Idempotency-Key."""
+    """The first answer to a request with an Idempotency-Key.
+
+    Attributes:
+        key: The key's digest.
+        request: Method and path; sealed where it is stored.
+        body: Sealed where it is stored.
+    """
 
     livemode: bool
     key: str

@@ -106,6 +106,12 @@ def test_other_durations_are_refused(text: str) -> None:
         parse_seconds(text)
 
 
+def test_a_duration_may_have_another_limit() -> None:
+    assert parse_seconds("24h", hours_max=24) == 86400
+    with pytest.raises(CommandError, match="up to 24 hours"):
+        parse_seconds("25h", hours_max=24)
+
+
 def test_a_listener_keeps_its_secret_and_place(data: str) -> None:
     def load(forward_to: str, url: str = LOCAL) -> tuple[str, str | None, Path]:
         environment = {"XDG_STATE_HOME": f"{data}/state"}

@@ -33,6 +33,7 @@ ABSENT = {
 OURS = {
     "AlertTriggered": {"value_decimal"},
     "UsageThreshold": {"baseline"},
+    "WebhookEndpoint": {"standard_webhooks"},
 }
 """Fields that meterbell adds, by class."""
 

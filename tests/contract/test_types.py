@@ -167,6 +167,12 @@ CALLS: list[tuple[str, str, dict[str, Any], str]] = [
     ("get", "/v1/webhook_endpoints/{endpoint}", {}, "webhook_endpoint"),
     ("post", "/v1/webhook_endpoints/{endpoint}", {"description": "x"}, "webhook_endpoint"),
     ("get", "/v1/webhook_endpoints", {}, "webhook_endpoint"),
+    (
+        "post",
+        "/v1/webhook_endpoints/{endpoint}/roll_secret",
+        {"expire_in": 60},
+        "webhook_endpoint",
+    ),
     ("post", "/v1/billing/alerts/{own_alert}/archive", {}, "billing.alert"),
 ]
 
@@ -231,6 +237,10 @@ def test_the_secret_is_shown_once(made: Call) -> None:
     assert "secret" not in made("get", f"/v1/webhook_endpoints/{created['id']}")
 
 
+OURS = {("get", "/v1/billing/alerts/*/explain"), ("post", "/v1/billing/alerts/dry_run")}
+"""Routes that answer with what Stripe has no types for; tests/unit/api looks at their answers."""
+
+
 def test_every_route_of_the_reference_is_checked_here(made: Call) -> None:
     """A new v1 route needs a line in CALLS."""
     described = made("get", "/openapi.json")
@@ -243,4 +253,5 @@ def test_every_route_of_the_reference_is_checked_here(made: Call) -> None:
     }
     checked = {(method, re.sub(r"{\w+}", "*", path)) for method, path, _, _ in CALLS}
 
-    assert routes - checked == {("post", "/v1/billing/alerts")}  # made in the fixture
+    made_in_the_fixture = {("post", "/v1/billing/alerts")}
+    assert routes - checked == OURS | made_in_the_fixture

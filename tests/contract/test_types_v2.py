@@ -77,6 +77,7 @@ CALLS: list[tuple[str, str, dict[str, Any], str]] = [
     ("post", ONE + "/disable", {}, "v2.core.event_destination"),
     ("get", ONE, {}, "v2.core.event_destination"),
     ("post", ONE + "/enable", {}, "v2.core.event_destination"),
+    ("post", ONE + "/roll_secret", {"expire_in": 60}, "v2.core.event_destination"),
     ("post", ONE + "/ping", {}, "v2.core.event"),
     ("get", "/v2/core/events", {}, LIST),
     ("get", "/v2/core/events/{event}", {}, "v2.core.event"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from typing_extensions import override
 
 from meterbell.clock import SettableClock
@@ -20,10 +21,12 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import Attempt, Delivery, Event, WebhookEndpoint
 from meterbell.settings import Settings
 from meterbell.store import tables
+from meterbell.store.endpoint_secrets import seal_secret
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
 from tests.builders import NOW
 from tests.delivery.receiver import BOUND_SECONDS
+from tests.support.vault import TEST_VAULT
 
 SECRET = "whsec_0123456789"
 TIMEOUT_SECONDS = 20
@@ -78,6 +81,7 @@ class DeliveryRun:
             committer=self.committer,
             clock=self.clock,
             ids=CountingIds(),
+            vault=TEST_VAULT,
             settings=self.settings,
             egress=LENIENT,
             drain_seconds=self.drain_seconds,
@@ -103,9 +107,15 @@ class DeliveryRun:
         self.dispatcher.look()
 
     async def add_endpoint(
-        self, url: str, *, livemode: bool = False, api_version: str | None = None
+        self,
+        url: str,
+        *,
+        livemode: bool = False,
+        api_version: str | None = None,
+        secret: str | None = None,
+        standard_webhooks: bool = False,
     ) -> WebhookEndpoint:
-        """Store an endpoint for all events of its mode."""
+        """Store an endpoint for all events of its mode; return it with its secret in the clear."""
         number = len(self.endpoints) + 1
         endpoint = WebhookEndpoint(
             id=f"we_{number}",
@@ -117,11 +127,13 @@ class DeliveryRun:
             description=None,
             metadata={},
             status="enabled",
-            secret=f"{SECRET}{number}",
+            secret=secret or f"{SECRET}{number}",
+            standard_webhooks=standard_webhooks,
         )
 
         def command(transaction: Transaction) -> None:
-            transaction.objects.insert(endpoint)
+            sealed = seal_secret(TEST_VAULT, endpoint.id, endpoint.secret)
+            transaction.objects.insert(msgspec.structs.replace(endpoint, secret=sealed))
             transaction.forget_endpoints()
 
         await self.committer.execute(command)

@@ -16,6 +16,7 @@ from meterbell.wire.signing import is_signed
 from meterbell.wire.versions import DEFAULT_API_VERSION
 from tests.delivery.delivery_run import LENIENT, open_delivery
 from tests.delivery.receiver import Received, always, held, receiving
+from tests.support.vault import TEST_VAULT
 
 
 async def test_d1_an_event_arrives_signed_and_is_on_record(tmp_path: Path) -> None:
@@ -153,7 +154,7 @@ async def test_d2_memory_holds_a_bounded_part_of_the_queue(tmp_path: Path) -> No
     async with open_delivery(tmp_path, start=False) as run, receiving(held(gate)) as receiver:
         endpoint = await run.add_endpoint(receiver.url)
         await run.emit()
-        outbox = Outbox(run.store, run.committer, run.clock, CountingIds())
+        outbox = Outbox(run.store, run.committer, run.clock, CountingIds(), vault=TEST_VAULT)
         lane = Lane(endpoint.id, livemode=False, outbox=outbox, sender=sender, clock=run.clock)
         running = asyncio.create_task(lane.run())
         await receiver.wait_for(1)

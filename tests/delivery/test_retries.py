@@ -11,6 +11,7 @@ from meterbell.delivery.outcome import Outcome
 from meterbell.ids import CountingIds
 from tests.delivery.delivery_run import DeliveryRun, open_delivery
 from tests.delivery.receiver import Receiver, always, receiving
+from tests.support.vault import TEST_VAULT
 
 SECOND_MS = 1000
 HOUR_MS = 3_600_000
@@ -189,7 +190,7 @@ async def test_d3_an_event_in_the_same_commit_as_the_end_of_an_endpoint_is_not_f
     async with open_delivery(tmp_path, start=False) as run:
         endpoint = await run.add_endpoint("http://127.0.0.1:9009/")
         await run.emit()
-        outbox = Outbox(run.store, run.committer, run.clock, CountingIds())
+        outbox = Outbox(run.store, run.committer, run.clock, CountingIds(), vault=TEST_VAULT)
         now_ms = run.clock.now_ms()
         gone = Outcome("status_410", 410)
         (delivery,) = run.deliveries()

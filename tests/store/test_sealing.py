@@ -1,16 +1,30 @@
 """A database and its key: made together, missed together, rotated. Rule D5."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from meterbell.api.idempotency import digest_key
 from meterbell.errors import SettingsError
 from meterbell.ids import RandomIds
+from meterbell.records import IdempotentReply, WebhookEndpoint
+from meterbell.store import tables
+from meterbell.store.endpoint_secrets import secrets_of
 from meterbell.store.migrations import migrate
+from meterbell.store.migrations.upgrade import upgrade
 from meterbell.store.objects import Objects
-from meterbell.store.sealing import DIGEST_KEY, read_fact, rotate, store_fact, unlock
+from meterbell.store.sealing import (
+    DIGEST_KEY,
+    SESSION_KEY,
+    read_fact,
+    rotate,
+    row,
+    store_fact,
+    unlock,
+)
 from meterbell.store.sql import Connection
 from meterbell.vault import Vault, generate_key, key_of
 
@@ -25,7 +39,6 @@ class Folder:
         self.path = path
         self.database = path / "meterbell.db"
         self.key_file = path / "secret-keys"
-        migrate(self.database)
 
     def unlock(self, keys: str | None = None) -> Vault:
         return unlock(self.database, keys=keys, key_file=self.key_file, ids=IDS)
@@ -66,8 +79,17 @@ class Folder:
         return b"".join(file.read_bytes() for file in self.path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh database, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "meterbell.db"
+    migrate(path)
+    return path
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path, migrated: Path) -> Folder:
+    shutil.copy(migrated, tmp_path)
     return Folder(tmp_path)
 
 
@@ -231,3 +253,51 @@ def test_d5_rewriting_the_database_is_done_again_if_it_was_interrupted(folder: F
     assert folder.read(vault) == SECRET
     with closing(Connection(folder.database, readonly=True)) as connection:
         assert Objects(connection).get_meta("plain_text_traces") is None
+
+
+def test_d5_a_database_of_version_0_1_is_sealed_whole(tmp_path: Path) -> None:
+    path = tmp_path / "meterbell.db"
+    upgrade(path, "0003")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "INSERT INTO webhook_endpoint (id, livemode, created, url, enabled_events, metadata,"
+            " status, secret) VALUES ('we_1', 0, 1, 'http://127.0.0.1/', '[\"*\"]', '{}',"
+            f" 'enabled', 'whsec_{SECRET}')"
+        )
+        connection.executemany(
+            "INSERT INTO idempotent_reply"
+            " (livemode, key, request, digest, request_id, status, body, created_ms)"
+            " VALUES (?, ?, ?, x'00', 'req_1', 200, ?, 1)",
+            [
+                (
+                    number % 2,
+                    f"{SECRET}{number}",
+                    f"POST /v1/{SECRET}",
+                    f'{{"a":"{SECRET}"}}'.encode(),
+                )
+                for number in range(1200)
+            ],
+        )
+        connection.execute("INSERT INTO meta VALUES ('session_key', ?)", (f"session {SECRET}",))
+        connection.execute("INSERT INTO meta VALUES ('retention', '{}')")
+
+    migrate(path)
+    folder = Folder(tmp_path)
+    vault = folder.unlock()
+
+    assert SECRET.encode() not in folder.bytes()
+    with closing(Connection(path, readonly=True)) as reading:
+        objects = Objects(reading)
+        assert read_fact(objects, vault, SESSION_KEY) == f"session {SECRET}"
+        assert objects.get_meta("retention") == "{}"
+        (endpoint,) = objects.find(WebhookEndpoint)
+        replies = objects.find(IdempotentReply)
+    assert secrets_of(vault, endpoint, now_ms=0) == [f"whsec_{SECRET}"]
+    assert len(replies) == 1200
+    for livemode in (False, True):
+        number = int(livemode)
+        key = digest_key(f"{SECRET}{number}").hex()
+        (reply,) = [r for r in replies if (r.livemode, r.key) == (livemode, key)]
+        about = row(tables.idempotent_reply, f"{number} {key}")
+        assert vault.open(reply.request, about=about) == f"POST /v1/{SECRET}"
+        assert vault.open(reply.body.decode(), about=about) == f'{{"a":"{SECRET}"}}'

@@ -1,19 +1,24 @@
-"""What webhook endpoints and event destinations share: their URLs, types of events and limit."""
+"""What webhook endpoints and event destinations share: URLs, types of events, limit, secrets."""
 
 import asyncio
 import re
 from collections.abc import Container
 from dataclasses import replace
 
+import msgspec
+
 from meterbell.api.call import Call
 from meterbell.delivery.target import parse_target
-from meterbell.errors import InvalidParamError, LimitReachedError
+from meterbell.errors import InvalidParamError, LimitReachedError, SecretUnreadableError
 from meterbell.ledger.deliveries import ENDPOINT_DISABLED, disable, forgive
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, WebhookEndpoint
+from meterbell.store.endpoint_secrets import old_secrets, rolled, secrets_of
 from meterbell.store.tables import delivery
 from meterbell.store.tables import webhook_endpoint as table
+from meterbell.vault import Vault
 from meterbell.wire.event_types import API_VERSIONS, EVENT_TYPES
+from meterbell.wire.signing import standard_key
 
 KNOWN_EVENT_TYPES = EVENT_TYPES | {ENDPOINT_DISABLED}
 """Types that a webhook endpoint can be subscribed to: Stripe's, and ours."""
@@ -22,8 +27,13 @@ ENDPOINTS_MAX = 16
 """Webhook endpoints and destinations together, in each mode."""
 
 URL_MAX = 5000
+ROLL_SECONDS_MAX = 24 * 3600
+"""How long a secret that is replaced may go on signing, and how long it does by default."""
+
+OLD_SECRETS_MAX = 5
 _LOOKUP_SECONDS_MAX = 2.0
-_SECRET_LENGTH = 43
+# Letters and digits are base64 as well: these are 33 bytes, with more than 256 random bits.
+_SECRET_LENGTH = 44
 _PREVIEW = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.preview")
 
 
@@ -117,7 +127,7 @@ def require_place(transaction: Transaction, *, livemode: bool) -> None:
 
 
 def new_secret(transaction: Transaction) -> str:
-    """Return a fresh signing secret."""
+    """Return a fresh signing secret, fit for Stripe's scheme and for Standard Webhooks."""
     return f"whsec_{transaction.ids.token(_SECRET_LENGTH)}"
 
 
@@ -129,6 +139,67 @@ def follow_change(
         disable(transaction, before, reason="user")
     elif status == "enabled" and (before.status == "disabled" or url != before.url):
         forgive(transaction, before)
+
+
+def roll_secret(
+    transaction: Transaction, vault: Vault, endpoint: WebhookEndpoint, *, expire_in: int
+) -> tuple[WebhookEndpoint, str]:
+    """Replace an endpoint's secret, and sign with both for a while (D5).
+
+    Args:
+        transaction: Where it happens.
+        vault: Where secrets are safe.
+        endpoint: As it is.
+        expire_in: Seconds for which the present secret signs as well.
+
+    Returns:
+        The endpoint as it is then, and the new secret.
+
+    Raises:
+        LimitReachedError: Too many replaced secrets still sign.
+    """
+    if expire_in > 0:
+        _require_few(transaction, vault, endpoint)
+    secret = new_secret(transaction)
+    now_ms = transaction.now_ms
+    changes = rolled(vault, endpoint, secret, now_ms=now_ms, ends_at_ms=now_ms + expire_in * 1000)
+    if endpoint.is_destination:
+        changes["updated_ms"] = now_ms
+    transaction.objects.update(WebhookEndpoint, table.c.id == endpoint.id, **changes)
+    transaction.forget_endpoints()
+    return msgspec.structs.replace(endpoint, **changes), secret
+
+
+def _require_few(transaction: Transaction, vault: Vault, endpoint: WebhookEndpoint) -> None:
+    try:
+        old = old_secrets(vault, endpoint, now_ms=transaction.now_ms)
+    except SecretUnreadableError:
+        return
+    if len(old) >= OLD_SECRETS_MAX:
+        ends_at = min(one.ends_at_ms for one in old) // 1000 + 1
+        raise LimitReachedError(
+            f"{OLD_SECRETS_MAX} older secrets of this endpoint still sign; one ends at {ends_at}. "
+            "Wait for that, or send expire_in=0, which ends all of them now."
+        )
+
+
+def require_standard(vault: Vault, endpoint: WebhookEndpoint, *, now_ms: int, param: str) -> None:
+    """Refuse Standard Webhooks for a secret that is not base64 of 24 to 64 bytes.
+
+    Raises:
+        InvalidParamError: The secret is an old one, or can't be decrypted.
+    """
+    try:
+        is_fit = standard_key(secrets_of(vault, endpoint, now_ms=now_ms)[0]) is not None
+    except SecretUnreadableError:
+        is_fit = False
+    if not is_fit:
+        raise InvalidParamError(
+            f"The secret of {endpoint.id} is not fit for Standard Webhooks: it was made by a "
+            "version of meterbell without them. Roll it first, with POST …/roll_secret or "
+            "`meterbell webhooks roll-secret`.",
+            param=param,
+        )
 
 
 def delete_endpoint(transaction: Transaction, endpoint: WebhookEndpoint) -> None:

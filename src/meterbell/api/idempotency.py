@@ -20,6 +20,8 @@ from meterbell.errors import (
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import IdempotentReply
 from meterbell.store import tables
+from meterbell.store.sealing import row
+from meterbell.vault import Vault
 from meterbell.wire.form import Form
 from meterbell.wire.json import encode_json
 
@@ -101,6 +103,7 @@ class Recent:
 
 def answer_once(
     transaction: Transaction,
+    vault: Vault,
     *,
     key: str,
     livemode: bool,
@@ -114,6 +117,7 @@ def answer_once(
 
     Args:
         transaction: The answer is stored in it, together with the effect.
+        vault: Seals the answer: it may show a new secret, or repeat one that was sent.
         key: The Idempotency-Key.
         livemode: Keys of test and live mode never meet.
         request: Method and path.
@@ -125,14 +129,18 @@ def answer_once(
 
     Raises:
         IdempotencyMismatchError: The key was used for something else.
+        SecretUnreadableError: The stored answer can't be decrypted.
     """
+    key_digest = digest_key(key).hex()
+    about = row(tables.idempotent_reply, f"{livemode:d} {key_digest}")
     found = transaction.objects.find(
-        IdempotentReply, _columns.livemode == livemode, _columns.key == key, limit=1
+        IdempotentReply, _columns.livemode == livemode, _columns.key == key_digest, limit=1
     )
     oldest_ms = transaction.now_ms - _KEPT_MS
     if found and found[0].created_ms > oldest_ms:
-        _require_same(found[0], request=request, digest=digest)
-        return found[0], True
+        stored = _opened(found[0], vault, about)
+        _require_same(stored, key=key, request=request, digest=digest)
+        return stored, True
     _prune(transaction, oldest_ms, found)
     status = 200
     try:
@@ -144,7 +152,7 @@ def answer_once(
         status, body = answer.status, encode_json(content)
     reply = IdempotentReply(
         livemode=livemode,
-        key=key,
+        key=key_digest,
         request=request,
         digest=digest,
         request_id=request_id,
@@ -152,8 +160,30 @@ def answer_once(
         body=body,
         created_ms=transaction.now_ms,
     )
-    transaction.objects.insert(reply)
+    transaction.objects.insert(_sealed(reply, vault, about))
     return reply, False
+
+
+def _sealed(reply: IdempotentReply, vault: Vault, about: str) -> IdempotentReply:
+    """Return an answer as it is stored."""
+    return msgspec.structs.replace(
+        reply,
+        request=vault.seal(reply.request, about=about),
+        body=vault.seal(reply.body.decode(), about=about).encode(),
+    )
+
+
+def _opened(reply: IdempotentReply, vault: Vault, about: str) -> IdempotentReply:
+    """Return a stored answer as it was given.
+
+    Raises:
+        SecretUnreadableError: It can't be decrypted.
+    """
+    return msgspec.structs.replace(
+        reply,
+        request=vault.open(reply.request, about=about),
+        body=vault.open(reply.body.decode(), about=about).encode(),
+    )
 
 
 def _prune(transaction: Transaction, oldest_ms: int, also: list[IdempotentReply]) -> None:
@@ -170,16 +200,16 @@ def _prune(transaction: Transaction, oldest_ms: int, also: list[IdempotentReply]
         )
 
 
-def _require_same(stored: IdempotentReply, *, request: str, digest: bytes) -> None:
+def _require_same(stored: IdempotentReply, *, key: str, request: str, digest: bytes) -> None:
     if stored.request != request:
         raise IdempotencyMismatchError(
             "Keys for idempotent requests can only be used for the same endpoint they were first "
             f"used for ('{stored.request}' vs '{request}'). Try using a key other than "
-            f"'{stored.key}' if you meant to execute a different request."
+            f"'{key}' if you meant to execute a different request."
         )
     if stored.digest != digest:
         raise IdempotencyMismatchError(
             "Keys for idempotent requests can only be used with the same parameters they were "
-            f"first used with. Try using a key other than '{stored.key}' if you meant to execute "
+            f"first used with. Try using a key other than '{key}' if you meant to execute "
             "a different request."
         )

@@ -323,6 +323,7 @@ class Api:
         def command(transaction: Transaction) -> Answer:
             reply, is_replay = idempotency.answer_once(
                 transaction,
+                self._services.vault,
                 key=key,
                 livemode=call.livemode,
                 request=f"{operation.method} {call.url}",

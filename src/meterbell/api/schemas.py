@@ -175,7 +175,11 @@ _ENDPOINT = record_of(
         "description": NULL_TEXT,
         "enabled_events": list_of(TEXT),
         "metadata": TEXTS,
-        "secret": {**TEXT, "description": "Signs deliveries; only the answer to create has it."},
+        "secret": {
+            **TEXT,
+            "description": "Signs deliveries; only the answer that makes it has it.",
+        },
+        "standard_webhooks": {**FLAG, "description": "Ours."},
         "status": one_of("enabled", "disabled"),
         "url": TEXT,
     },

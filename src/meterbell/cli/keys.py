@@ -31,8 +31,7 @@ app = typer.Typer(
 
 DATABASE_NAME = "meterbell.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_EXPIRE_MAX = 7 * 86400
-_KEPT = "[dim]Keep it now: it is not shown again.[/]"
+KEPT = "[dim]Keep it now: it is not shown again.[/]"
 
 KeyArgument = Annotated[
     str, typer.Argument(metavar="KEY", help="The key's id, or its last four characters.")
@@ -72,7 +71,7 @@ def create(
         if as_json:
             print_json(_show(made.record, made.text))
         else:
-            print_text(f"{made.text}\n{_KEPT}")
+            print_text(f"{made.text}\n{KEPT}")
 
 
 @app.command("list", epilog=examples("meterbell keys list", "meterbell keys list --json"))
@@ -154,7 +153,7 @@ def roll(
             print_json(_show(made.record, made.text))
         else:
             end = f"{show_time(ends_at)} UTC" if ends_at > now else "now"
-            print_text(f"{made.text}\n{_KEPT}\nThe old one, {old.id}, ends {end}.")
+            print_text(f"{made.text}\n{KEPT}\nThe old one, {old.id}, ends {end}.")
 
 
 @app.command(epilog=examples("meterbell keys revoke mk_4sUqcz0N"))
@@ -179,18 +178,18 @@ def revoke(
             print_text(f"Revoked {found.id} (…{found.last4}).")
 
 
-def parse_seconds(text: str) -> int:
-    """Return a duration such as `24h` in seconds, at most 7 days.
+def parse_seconds(text: str, *, hours_max: int = 7 * 24) -> int:
+    """Return a duration such as `24h` in seconds.
 
     Raises:
         CommandError: `text` is not such a duration.
     """
     match = re.fullmatch(r"([0-9]{1,6})([smhd]?)", text, re.ASCII)
-    seconds = int(match[1]) * _UNITS[match[2] or "s"] if match else _EXPIRE_MAX + 1
-    if seconds > _EXPIRE_MAX:
+    seconds = int(match[1]) * _UNITS[match[2] or "s"] if match else None
+    if seconds is None or seconds > hours_max * _UNITS["h"]:
         raise CommandError(
-            f"--expire-in {text} is no duration up to 7 days. Give a number with s, m, h or d, "
-            "such as 0, 30m, 24h or 7d.",
+            f"--expire-in {text} is no duration up to {hours_max} hours. Give a number with s, m, "
+            "h or d, such as 0, 30m or 24h.",
             status=EXIT_USAGE,
         )
     return seconds

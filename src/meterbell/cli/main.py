@@ -20,6 +20,7 @@ from meterbell.cli import (
     send,
     serve,
     trigger,
+    webhooks,
 )
 from meterbell.cli.output import turn_colors_off
 
@@ -43,6 +44,7 @@ app.add_typer(meters.app, name="meters")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(customers.app, name="customers")
 app.add_typer(events.app, name="events")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(secret_keys.app, name="secrets")
 app.add_typer(logs.app, name="logs")
 

@@ -53,6 +53,8 @@ def run(settings: Settings) -> int:
     if settings.log_level not in LEVELS:
         raise SettingsError(f"--log-level {settings.log_level} is none of {', '.join(LEVELS)}.")
     configure_logs(settings.log_level)
+    # Whatever is written is for its owner only: the database, its log, the files of identifiers.
+    os.umask(0o077)
     # The port first: keys are made, and shown, only by a server that can run.
     listener = _listen(settings)
     # What a name or port 0 stands for: the egress policy asks where the server really listens.

@@ -20,6 +20,7 @@ from meterbell.ledger.committer import Committer
 from meterbell.records import Delivery
 from meterbell.settings import Settings
 from meterbell.store.base import Store
+from meterbell.vault import Vault
 
 _DRAIN_SECONDS = 3.0
 
@@ -38,6 +39,7 @@ class Dispatcher:
         ids: IdSource,
         settings: Settings,
         egress: Egress,
+        vault: Vault,
         drain_seconds: float = _DRAIN_SECONDS,
         on_attempt: OnAttempt | None = None,
     ) -> None:
@@ -50,12 +52,13 @@ class Dispatcher:
             ids: Where the jitter of retries comes from.
             settings: Time for one attempt.
             egress: Which addresses may be dialled.
+            vault: Opens the secrets of endpoints.
             drain_seconds: How long attempts in flight may take at the end.
             on_attempt: Told of each attempt once it is on record.
         """
         self._clock = clock
         told = {} if on_attempt is None else {"on_attempt": on_attempt}
-        self._outbox = Outbox(store, committer, clock, ids, **told)
+        self._outbox = Outbox(store, committer, clock, ids, vault=vault, **told)
         self._timeout_seconds = settings.webhook_timeout_seconds
         self._egress = egress
         self._sender: Sender | None = None

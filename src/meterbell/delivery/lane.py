@@ -13,10 +13,9 @@ from meterbell.delivery.circuit import slots
 from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.sender import Sender
-from meterbell.errors import OverloadedError, StoreUnavailableError
+from meterbell.errors import OverloadedError, SecretUnreadableError, StoreUnavailableError
 from meterbell.records import Delivery, WebhookEndpoint
 from meterbell.wire.events import event_body
-from meterbell.wire.signing import signature_header
 
 QUEUE_MAX = 500
 _LOAD = 200
@@ -192,18 +191,17 @@ class Lane:
         if event is None:
             logger.error("event is missing", delivery=delivery.number)
             return Outcome("event_missing")
-        timestamp = self._clock.now_ms() // 1000
         try:
             body = event_body(event, api_version=endpoint.api_version)
-            signature = signature_header([endpoint.secret], timestamp=timestamp, body=body)
+            headers = self._outbox.signed_headers(endpoint, event, body)
+        except SecretUnreadableError as error:
+            logger.error("event can't be signed", delivery=delivery.number, error=str(error))  # noqa: TRY400 - the message says it all
+            return Outcome("secret_unreadable")
         except Exception:
             logger.exception("event can't be sent", delivery=delivery.number)
             return Outcome("not_sendable")
         return await self._sender.send(
-            endpoint.url,
-            livemode=endpoint.livemode,
-            body=body,
-            headers={"Stripe-Signature": signature},
+            endpoint.url, livemode=endpoint.livemode, body=body, headers=headers
         )
 
     async def _record(

@@ -32,6 +32,9 @@ from meterbell.records import (
 )
 from meterbell.store import tables
 from meterbell.store.base import Store
+from meterbell.store.endpoint_secrets import secrets_of
+from meterbell.vault import Vault
+from meterbell.wire.signing import signed_headers
 
 _GONE = 410
 _GIVE_UP_MAX = 1000
@@ -57,6 +60,8 @@ class Outbox:
         committer: Committer,
         clock: Clock,
         ids: IdSource,
+        *,
+        vault: Vault,
         on_attempt: OnAttempt = _ignore,
     ) -> None:
         """Prepare.
@@ -66,6 +71,7 @@ class Outbox:
             committer: Where they are changed.
             clock: The present.
             ids: Where the jitter of retries comes from.
+            vault: Opens the secrets of endpoints.
             on_attempt: Told of each attempt once it is on record.
         """
         self._on_attempt = on_attempt
@@ -73,6 +79,7 @@ class Outbox:
         self._committer = committer
         self._clock = clock
         self._ids = ids
+        self._vault = vault
 
     def endpoints_with_deliveries(self) -> Sequence[WebhookEndpoint]:
         """Return the endpoints that have deliveries to be attempted."""
@@ -100,6 +107,23 @@ class Outbox:
         """Return how an endpoint is."""
         found = self._store.reader.fetch(EndpointHealth, endpoint=endpoint_id)
         return found or EndpointHealth(endpoint=endpoint_id)
+
+    def signed_headers(
+        self, endpoint: WebhookEndpoint, event: Event | ThinEvent, body: bytes
+    ) -> dict[str, str]:
+        """Return the headers that sign one attempt, made now.
+
+        Raises:
+            SecretUnreadableError: The endpoint's secrets can't be decrypted.
+        """
+        now_ms = self._clock.now_ms()
+        return signed_headers(
+            secrets_of(self._vault, endpoint, now_ms=now_ms),
+            event_id=event.id,
+            timestamp=now_ms // 1000,
+            body=body,
+            is_standard=endpoint.standard_webhooks,
+        )
 
     def due(self, endpoint_id: str, *, now_ms: int, limit: int) -> list[Delivery]:
         """Return deliveries whose next attempt is due, longest overdue first."""

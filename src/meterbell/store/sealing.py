@@ -41,7 +41,7 @@ class SealedColumns(NamedTuple):
     """Columns of a table that hold a sealed text, or null.
 
     Attributes:
-        key: The column that tells the row.
+        key: The column that tells the row, or several put together.
         only: Values of `key`, if other rows hold no secrets.
     """
 
@@ -51,7 +51,11 @@ class SealedColumns(NamedTuple):
     only: tuple[str, ...] = ()
 
 
-SEALED: tuple[SealedColumns, ...] = (SealedColumns(tables.meta, "key", ("value",), _SECRET_FACTS),)
+SEALED: tuple[SealedColumns, ...] = (
+    SealedColumns(tables.idempotent_reply, "livemode || ' ' || key", ("request", "body")),
+    SealedColumns(tables.meta, "key", ("value",), _SECRET_FACTS),
+    SealedColumns(tables.webhook_endpoint, "id", ("secret", "old_secrets")),
+)
 """All of them. A column that is not here keeps its old key for ever."""
 
 
@@ -220,14 +224,16 @@ def _seal_table(
             continue
         about = row(sealed.table, name)
         for column, value in zip(sealed.columns, values, strict=True):
-            if value is None or key_of(value) == vault.key_id:
+            text = value.decode() if isinstance(value, bytes) else value
+            if text is None or key_of(text) == vault.key_id:
                 continue
-            plain = value if key_of(value) is None else vault.open(value, about=about)
+            plain = text if key_of(text) is None else vault.open(text, about=about)
+            fresh = vault.seal(plain, about=about)
             connection.run(
                 f"UPDATE {sealed.table.name} SET {column} = ? WHERE rowid = ?",  # noqa: S608 - ours
-                (vault.seal(plain, about=about), row_id),
+                (fresh.encode() if isinstance(value, bytes) else fresh, row_id),
             )
-            yield key_of(value)
+            yield key_of(text)
 
 
 def _rows(connection: Connection, sealed: SealedColumns) -> Iterator[Row]:

@@ -162,10 +162,12 @@ webhook_endpoint = Table(
     Column("name", Text),
     Column("event_payload", Text),
     Column("updated_ms", _Whole),
+    Column("old_secrets", Text),
+    Column("standard_webhooks", _Flag, nullable=False, server_default=text("0")),
     sqlite_strict=True,
 )
 """Webhook endpoints of the v1 API, and event destinations of the v2 API: those have a `name`, an
-`event_payload` (thin or snapshot) and `updated_ms`."""
+`event_payload` (thin or snapshot) and `updated_ms`. `secret` and `old_secrets` are sealed."""
 
 event = Table(
     "event",
@@ -292,7 +294,8 @@ idempotent_reply = Table(
     Index("idempotent_reply_by_age", "created_ms"),
     sqlite_strict=True,
 )
-"""First answers by Idempotency-Key; `request` is method and path, `digest` that of the params."""
+"""First answers by the digest of an Idempotency-Key; `digest` is that of the params. `request` and
+`body` are sealed: the one, method and path, may repeat a secret, the other may show a new one."""
 
 request = Table(
     "request",

@@ -135,10 +135,10 @@ def render_event(event: Event, *, pending_webhooks: int) -> dict[str, Any]:
 
 
 def render_webhook_endpoint(
-    endpoint: WebhookEndpoint, *, with_secret: bool = False
+    endpoint: WebhookEndpoint, *, secret: str | None = None
 ) -> dict[str, Any]:
-    """Return a `webhook_endpoint`; its secret is shown when it is created, and never again."""
-    rendered = {
+    """Return a `webhook_endpoint`; `secret` is shown when it is made, and never again."""
+    rendered: dict[str, Any] = {
         "id": endpoint.id,
         "object": "webhook_endpoint",
         "api_version": endpoint.api_version,
@@ -148,11 +148,12 @@ def render_webhook_endpoint(
         "enabled_events": endpoint.enabled_events,
         "livemode": endpoint.livemode,
         "metadata": endpoint.metadata,
+        "standard_webhooks": endpoint.standard_webhooks,
         "status": endpoint.status,
         "url": endpoint.url,
     }
-    if with_secret:
-        rendered["secret"] = endpoint.secret
+    if secret is not None:
+        rendered["secret"] = secret
     return rendered
 
 

@@ -120,14 +120,14 @@ def render_thin_event(event: ThinEvent) -> dict[str, Any]:
 
 
 def render_destination(
-    endpoint: WebhookEndpoint, *, with_url: bool, with_secret: bool = False
+    endpoint: WebhookEndpoint, *, with_url: bool, secret: str | None = None
 ) -> dict[str, Any]:
     """Return a `v2.core.event_destination`.
 
     Args:
         endpoint: One that is a destination.
         with_url: Whether its URL was asked for.
-        with_secret: Whether its secret was asked for, when it is created, and never again.
+        secret: Shown when it is made, and never again.
     """
     is_disabled = endpoint.status == "disabled"
     return {
@@ -149,7 +149,8 @@ def render_destination(
         "type": "webhook_endpoint",
         "updated": format_instant(endpoint.updated_ms or endpoint.created * 1000),
         "webhook_endpoint": {
-            "signing_secret": endpoint.secret if with_secret else None,
+            "signing_secret": secret,
+            "standard_webhooks": endpoint.standard_webhooks,
             "url": endpoint.url if with_url else None,
         },
     }

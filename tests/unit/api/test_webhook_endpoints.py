@@ -1,4 +1,4 @@
-"""Webhook endpoints: five calls, URLs, types of events, secrets, deletion."""
+"""Webhook endpoints: five calls, URLs, types of events, deletion; secrets have their own module."""
 
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ async def test_an_endpoint_keeps_what_it_is_made_with_and_shows_its_secret_once(
 
     secret = made.pop("secret")
     assert secret.startswith("whsec_")
-    assert len(secret) >= len("whsec_") + 32
     assert made == {
         "id": made["id"],
         "object": "webhook_endpoint",
@@ -44,6 +43,7 @@ async def test_an_endpoint_keeps_what_it_is_made_with_and_shows_its_secret_once(
         "enabled_events": ["customer.created", "billing.alert.triggered"],
         "livemode": False,
         "metadata": {"a": "1"},
+        "standard_webhooks": False,
         "status": "enabled",
         "url": URL,
     }

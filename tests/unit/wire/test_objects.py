@@ -42,7 +42,7 @@ def make_endpoint() -> WebhookEndpoint:
         description=None,
         metadata={"a": "b"},
         status="enabled",
-        secret="whsec_a",
+        secret="sealed",
     )
 
 
@@ -133,7 +133,7 @@ ADDRESS = {"city": "Bern", "line1": "Weg 1"}
         ),
         (objects.render_webhook_endpoint(make_endpoint()), stripe.WebhookEndpoint),
         (
-            objects.render_webhook_endpoint(make_endpoint(), with_secret=True),
+            objects.render_webhook_endpoint(make_endpoint(), secret="whsec_a"),
             stripe.WebhookEndpoint,
         ),
     ],
@@ -253,4 +253,4 @@ def test_a_meter_event_was_created_when_it_was_received() -> None:
 
 def test_an_endpoints_secret_is_shown_on_request_only() -> None:
     assert "secret" not in objects.render_webhook_endpoint(make_endpoint())
-    assert objects.render_webhook_endpoint(make_endpoint(), with_secret=True)["secret"] == "whsec_a"
+    assert objects.render_webhook_endpoint(make_endpoint(), secret="whsec_a")["secret"] == "whsec_a"

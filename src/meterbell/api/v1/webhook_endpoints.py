@@ -1,4 +1,4 @@
-"""Webhook endpoints: five calls (contract §2.13)."""
+"""Webhook endpoints: five calls (contract §2.13), and ours that rolls the secret."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,6 +8,7 @@ import msgspec
 from meterbell.api.call import Call, Operation, no_such
 from meterbell.api.endpoints import (
     KNOWN_EVENT_TYPES,
+    ROLL_SECONDS_MAX,
     URL_MAX,
     check_events,
     check_url,
@@ -17,14 +18,17 @@ from meterbell.api.endpoints import (
     new_secret,
     require_api_version,
     require_place,
+    require_standard,
+    roll_secret,
 )
 from meterbell.api.find import find_in_path
 from meterbell.api.lists import PAGING, list_objects
 from meterbell.api.metadata import merge_metadata
-from meterbell.api.params import UNSET, Array, Boolean, Metadata, Param, Text
+from meterbell.api.params import UNSET, Array, Boolean, Integer, Metadata, Param, Text
 from meterbell.ids import new_id
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import WebhookEndpoint
+from meterbell.store.endpoint_secrets import seal_secret
 from meterbell.store.objects import Objects
 from meterbell.store.tables import webhook_endpoint as table
 from meterbell.wire.objects import render_deleted, render_webhook_endpoint
@@ -34,6 +38,9 @@ _NOUN = "webhook endpoint"
 _FIELDS: dict[str, Param] = {
     "description": Text(can_unset=True),
     "metadata": Metadata(),
+    "standard_webhooks": Boolean(
+        description="Ours: whether deliveries carry the headers of Standard Webhooks too."
+    ),
 }
 _URL_PARAM = Text(length_max=URL_MAX, required=True, description="Where events are posted.")
 _EVENTS_PARAM = Array(
@@ -67,8 +74,9 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     require_api_version(version, param="api_version")
     events = check_events(params["enabled_events"], known=KNOWN_EVENT_TYPES)
     require_place(transaction, livemode=call.livemode)
+    endpoint_id, secret = new_id(transaction.ids, "we"), new_secret(transaction)
     endpoint = WebhookEndpoint(
-        id=new_id(transaction.ids, "we"),
+        id=endpoint_id,
         livemode=call.livemode,
         created=transaction.now,
         url=params["url"],
@@ -77,11 +85,12 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
         description=params.get("description") or None,
         metadata=merge_metadata({}, params),
         status="enabled",
-        secret=new_secret(transaction),
+        secret=seal_secret(call.services.vault, endpoint_id, secret),
+        standard_webhooks=params.get("standard_webhooks", False),
     )
     objects.insert(endpoint)
     transaction.forget_endpoints()
-    return render_webhook_endpoint(endpoint, with_secret=True)
+    return render_webhook_endpoint(endpoint, secret=secret)
 
 
 def _retrieve(call: Call) -> dict[str, Any]:
@@ -106,11 +115,26 @@ def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
         "description": None if description == UNSET else description,
         "metadata": merge_metadata(before.metadata, params),
         "status": status,
+        "standard_webhooks": params.get("standard_webhooks", before.standard_webhooks),
     }
+    if changes["standard_webhooks"] and not before.standard_webhooks:
+        require_standard(
+            call.services.vault, before, now_ms=transaction.now_ms, param="standard_webhooks"
+        )
     objects.update(WebhookEndpoint, table.c.id == before.id, **changes)
     transaction.forget_endpoints()
     follow_change(transaction, before, status=status, url=changes["url"])
     return render_webhook_endpoint(msgspec.structs.replace(before, **changes))
+
+
+def _roll_secret(call: Call, transaction: Transaction) -> dict[str, Any]:
+    endpoint, secret = roll_secret(
+        transaction,
+        call.services.vault,
+        _find(transaction.objects, call),
+        expire_in=call.params.get("expire_in", ROLL_SECONDS_MAX),
+    )
+    return render_webhook_endpoint(endpoint, secret=secret)
 
 
 def _delete(call: Call, transaction: Transaction) -> dict[str, Any]:
@@ -175,5 +199,19 @@ OPERATIONS = [
         summary="Delete a webhook endpoint; what was not delivered to it is given up",
         returns="deleted_webhook_endpoint",
         write=_delete,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/webhook_endpoints/{id}/roll_secret",
+        summary="Replace a webhook endpoint's secret; only this answer shows the new one",
+        returns="webhook_endpoint",
+        params={
+            "expire_in": Integer(
+                minimum=0,
+                maximum=ROLL_SECONDS_MAX,
+                description="Seconds for which the present secret signs as well; by default a day.",
+            )
+        },
+        write=_roll_secret,
     ),
 ]

@@ -1,17 +1,16 @@
-"""Event destinations: eight calls (contract §2.12).
+"""Event destinations: eight calls (contract §2.12), and ours that rolls the secret.
 
 A destination is a row among the webhook endpoints and is delivered to in the same way.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 
 from meterbell.api.call import Call, no_such
 from meterbell.api.endpoints import (
     KNOWN_EVENT_TYPES,
-    URL_MAX,
     check_events,
     check_url,
     delete_endpoint,
@@ -20,15 +19,17 @@ from meterbell.api.endpoints import (
     new_secret,
     require_api_version,
     require_place,
+    require_standard,
+    roll_secret,
 )
 from meterbell.api.find import find_in_path
-from meterbell.api.params import (
-    METADATA_KEY_MAX,
-    METADATA_KEYS_MAX,
-    METADATA_VALUE_MAX,
-    Array,
-    Choice,
-    Param,
+from meterbell.api.params import METADATA_KEYS_MAX, Array, Choice, Param
+from meterbell.api.v2.destination_bodies import (
+    CreateDestination,
+    RollSecret,
+    Target,
+    TargetChanges,
+    UpdateDestination,
 )
 from meterbell.api.v2.paging import PAGING, list_page
 from meterbell.api.v2.route import NoParams, Route
@@ -36,6 +37,7 @@ from meterbell.errors import InvalidParamError
 from meterbell.ids import new_id
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import WebhookEndpoint
+from meterbell.store.endpoint_secrets import seal_secret
 from meterbell.store.objects import Objects
 from meterbell.store.tables import webhook_endpoint as table
 from meterbell.wire.event_types import THIN_EVENT_TYPES
@@ -46,67 +48,12 @@ _NOUN = "event destination"
 _SECRET, _URL = "webhook_endpoint.signing_secret", "webhook_endpoint.url"
 _PING = "v2.core.event_destination.ping"
 
-_Name = Annotated[str, Meta(min_length=1, max_length=255, description="A label for people.")]
-_Description = Annotated[str, Meta(max_length=5000)]
-_Events = Annotated[
-    list[Annotated[str, Meta(max_length=255)]],
-    Meta(
-        max_length=len(KNOWN_EVENT_TYPES) + len(THIN_EVENT_TYPES),
-        description="Types of events, or `*` for all of them.",
-    ),
-]
-_Key = Annotated[str, Meta(min_length=1, max_length=METADATA_KEY_MAX)]
-_Value = Annotated[str, Meta(max_length=METADATA_VALUE_MAX)]
-_Metadata = Annotated[dict[_Key, _Value], Meta(max_length=METADATA_KEYS_MAX)]
-_Changes = Annotated[
-    dict[_Key, _Value | None],
-    Meta(max_length=METADATA_KEYS_MAX, description="A null deletes its key."),
-]
-_Include = Annotated[
-    list[Literal["webhook_endpoint.signing_secret", "webhook_endpoint.url"]],
-    Meta(max_length=2, description="Fields that are null in the answer unless they stand here."),
-]
-_IncludeUrl = Annotated[list[Literal["webhook_endpoint.url"]], Meta(max_length=1)]
 _INCLUDE: dict[str, Param] = {
     "include": Array(
         item=Choice(values=(_URL,)),
         description="Fields that are null in the answer unless they stand here.",
     )
 }
-
-
-class Target(Struct, forbid_unknown_fields=True, frozen=True):
-    """Where events are posted."""
-
-    url: Annotated[str, Meta(max_length=URL_MAX)]
-
-
-class CreateDestination(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A destination as it is asked for."""
-
-    name: _Name
-    type: Literal["webhook_endpoint", "amazon_eventbridge", "azure_event_grid"]
-    enabled_events: _Events
-    event_payload: Literal["thin", "snapshot"]
-    webhook_endpoint: Target | None = None
-    snapshot_api_version: Annotated[str, Meta(max_length=100)] | None = None
-    events_from: Annotated[list[str], Meta(max_length=10)] | None = None
-    description: _Description | None = None
-    metadata: _Metadata | None = None
-    include: _Include | None = None
-    amazon_eventbridge: dict[str, str] | None = None
-    azure_event_grid: dict[str, str] | None = None
-
-
-class UpdateDestination(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What to change of a destination."""
-
-    name: _Name | UnsetType = UNSET
-    description: _Description | UnsetType | None = UNSET
-    enabled_events: _Events | UnsetType = UNSET
-    metadata: _Changes | UnsetType | None = UNSET
-    webhook_endpoint: Target | UnsetType = UNSET
-    include: _IncludeUrl | None = None
 
 
 def _find(objects: Objects, call: Call) -> WebhookEndpoint:
@@ -123,11 +70,12 @@ def _find(objects: Objects, call: Call) -> WebhookEndpoint:
 
 async def _look_up(call: Call, body: CreateDestination | UpdateDestination) -> Call:
     target = body.webhook_endpoint
-    return await looked_up(call, target.url if isinstance(target, Target) else None)
+    url = target.url if isinstance(target, Target | TargetChanges) else None
+    return await looked_up(call, None if url is UNSET else url)
 
 
-def _target(call: Call, body: CreateDestination) -> str:
-    """Return the URL of a new destination.
+def _target(call: Call, body: CreateDestination) -> Target:
+    """Return where and how a new destination is told.
 
     Raises:
         InvalidParamError: It is of a kind that is not delivered to, or its URL is not acceptable.
@@ -150,7 +98,7 @@ def _target(call: Call, body: CreateDestination) -> str:
             code="parameter_missing",
         )
     check_url(call, body.webhook_endpoint.url, param="webhook_endpoint.url")
-    return body.webhook_endpoint.url
+    return body.webhook_endpoint
 
 
 def _check_source(events_from: list[str] | None) -> None:
@@ -182,30 +130,35 @@ def _types(names: list[str], event_payload: str | None) -> list[str]:
 
 
 def _create(call: Call, body: CreateDestination, transaction: Transaction) -> dict[str, Any]:
-    url = _target(call, body)
+    target = _target(call, body)
     _check_source(body.events_from)
     version = _api_version(body)
     events = _types(body.enabled_events, body.event_payload)
     require_place(transaction, livemode=call.livemode)
+    endpoint_id = new_id(transaction.ids, "ed", livemode=call.livemode)
+    secret = new_secret(transaction)
     endpoint = WebhookEndpoint(
-        id=new_id(transaction.ids, "ed", livemode=call.livemode),
+        id=endpoint_id,
         livemode=call.livemode,
         created=transaction.now,
-        url=url,
+        url=target.url,
         enabled_events=events,
         api_version=version,
         description=body.description or None,
         metadata=body.metadata or {},
         status="enabled",
-        secret=new_secret(transaction),
+        secret=seal_secret(call.services.vault, endpoint_id, secret),
         name=body.name,
         event_payload=body.event_payload,
         updated_ms=transaction.now_ms,
+        standard_webhooks=target.standard_webhooks,
     )
     transaction.objects.insert(endpoint)
     transaction.forget_endpoints()
     include = body.include or []
-    return render_destination(endpoint, with_url=_URL in include, with_secret=_SECRET in include)
+    return render_destination(
+        endpoint, with_url=_URL in include, secret=secret if _SECRET in include else None
+    )
 
 
 def _with_url(call: Call) -> bool:
@@ -258,10 +211,28 @@ def _update(call: Call, body: UpdateDestination, transaction: Transaction) -> di
     if body.metadata is not UNSET:
         changes["metadata"] = _merged(before.metadata, body.metadata)
     if body.webhook_endpoint is not UNSET:
-        changes["url"] = body.webhook_endpoint.url
-        check_url(call, changes["url"], param="webhook_endpoint.url")
+        changes |= _target_changes(call, transaction, before, body.webhook_endpoint)
     endpoint = _change(transaction, before, changes)
     return render_destination(endpoint, with_url=_URL in (body.include or []))
+
+
+def _target_changes(
+    call: Call, transaction: Transaction, before: WebhookEndpoint, given: TargetChanges
+) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    if given.url is not UNSET:
+        check_url(call, given.url, param="webhook_endpoint.url")
+        changes["url"] = given.url
+    if given.standard_webhooks is not UNSET:
+        changes["standard_webhooks"] = given.standard_webhooks
+        if given.standard_webhooks and not before.standard_webhooks:
+            require_standard(
+                call.services.vault,
+                before,
+                now_ms=transaction.now_ms,
+                param="webhook_endpoint.standard_webhooks",
+            )
+    return changes
 
 
 def _change(
@@ -301,6 +272,14 @@ def _ping(call: Call, _body: NoParams, transaction: Transaction) -> dict[str, An
         cause=call.cause,
     )
     return render_thin_event(event)
+
+
+def _roll_secret(call: Call, body: RollSecret, transaction: Transaction) -> dict[str, Any]:
+    before = _find(transaction.objects, call)
+    endpoint, secret = roll_secret(
+        transaction, call.services.vault, before, expire_in=body.expire_in
+    )
+    return render_destination(endpoint, with_url=False, secret=secret)
 
 
 def _delete(call: Call, _body: NoParams, transaction: Transaction) -> dict[str, Any]:
@@ -383,5 +362,14 @@ ROUTES = [
         tag="Event destinations",
         returns="v2.core.event",
         write=_ping,
+    ),
+    Route(
+        method="POST",
+        path=f"{_ONE}/roll_secret",
+        summary="Replace an event destination's secret; only this answer shows the new one",
+        tag="Event destinations",
+        returns=_RETURNS,
+        body=RollSecret,
+        write=_roll_secret,
     ),
 ]

@@ -258,6 +258,7 @@ class V2Api:
         def command(transaction: Transaction) -> Answer:
             reply, is_replay = idempotency.answer_once(
                 transaction,
+                self._services.vault,
                 key=key,
                 livemode=call.livemode,
                 request=f"{route.method} {call.url}",

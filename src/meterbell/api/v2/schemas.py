@@ -128,8 +128,10 @@ _DESTINATION = _record(
             {
                 "signing_secret": {
                     **_or_null(_TEXT),
-                    "description": "Only in the answer to create, and only if it was asked for.",
+                    "description": "Only in the answer that makes it: to create, if it was "
+                    "asked for, and to roll_secret.",
                 },
+                "standard_webhooks": {**_FLAG, "description": "Ours."},
                 "url": _or_null(_TEXT),
             }
         ),

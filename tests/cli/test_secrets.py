@@ -1,8 +1,11 @@
-"""`meterbell secrets rotate`: with and without a database, a running server, a key in settings."""
+"""`meterbell secrets rotate` and `meterbell webhooks roll-secret`."""
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+import stripe
 from typer.testing import CliRunner, Result
 
 from meterbell.cli.main import app
@@ -64,3 +67,60 @@ def test_d5_the_key_of_a_running_server_is_not_rotated(server: ServerProcess, ru
     assert done.returncode == 1
     assert "Another meterbell server is using the data folder" in done.stderr
     assert (server.data / "secret-keys").read_text() == before
+
+
+@pytest.fixture
+def endpoint(server: ServerProcess) -> stripe.WebhookEndpoint:
+    return server.client.v1.webhook_endpoints.create(
+        {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
+    )
+
+
+def test_d5_a_webhook_secret_is_rolled_and_shown(
+    endpoint: stripe.WebhookEndpoint, run: Run
+) -> None:
+    rolled = run("webhooks", "roll-secret", endpoint.id, "--expire-in", "1h")
+    at_once = run("webhooks", "roll-secret", endpoint.id, "--expire-in", "0")
+    printed = json.loads(run("webhooks", "roll-secret", endpoint.id, "--json").stdout)
+
+    first, second = (done.stdout.splitlines() for done in (rolled, at_once))
+    assert len({endpoint.secret, first[0], second[0], printed["secret"]}) == 4
+    assert re.fullmatch(r"whsec_\w{44}", first[0])
+    assert re.fullmatch(r"The old one signs as well until \d{4}-\S+ \S+ UTC\.", first[2])
+    assert second[2] == "The old one signs no more."
+    assert first[1] == second[1] == "Keep it now: it is not shown again."
+
+
+def test_d5_the_secret_of_a_destination_is_rolled_and_shown(
+    server: ServerProcess, run: Run
+) -> None:
+    made = server.client.v2.core.event_destinations.create(
+        {
+            "name": "D",
+            "type": "webhook_endpoint",
+            "event_payload": "thin",
+            "enabled_events": ["*"],
+            "webhook_endpoint": {"url": "http://127.0.0.1:9009/"},
+        }
+    )
+
+    done = run("webhooks", "roll-secret", made.id)
+
+    assert re.fullmatch(r"whsec_\w{44}", done.stdout.splitlines()[0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["we_none"], "No such webhook endpoint: 'we_none'"),
+        (["ed_none"], "No such event destination: 'ed_none'"),
+        (["we_none", "--expire-in", "25h"], "up to 24 hours"),
+        (["we_none", "--expire-in", "1w"], "up to 24 hours"),
+    ],
+    ids=str,
+)
+def test_a_secret_that_cannot_be_rolled(run: Run, arguments: list[str], words: str) -> None:
+    done = run("webhooks", "roll-secret", *arguments)
+
+    assert done.returncode != 0
+    assert words in done.stderr
