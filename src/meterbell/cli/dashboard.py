@@ -144,7 +144,7 @@ def role(
     """Change what a user may do, from the next page on."""
     with reported():
         from meterbell.records import DashboardUser  # noqa: PLC0415
-        from meterbell.store.tables import dashboard_user  # noqa: PLC0415
+        from meterbell.store.dashboard_tables import dashboard_user  # noqa: PLC0415
 
         with _visitor(data) as visitor:
             user = _find(visitor, name)

@@ -35,8 +35,8 @@ from meterbell.keys import mode_of
 from meterbell.logs import LEVELS, configure_logs
 from meterbell.records import ApiKey, AuditEntry, DashboardUser
 from meterbell.settings import Settings
+from meterbell.store.dashboard_tables import audit_entry
 from meterbell.store.migrations import migrate
-from meterbell.store.tables import audit_entry
 
 _GC_THRESHOLD = 100_000
 _SWITCH_SECONDS = 0.0005

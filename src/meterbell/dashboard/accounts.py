@@ -11,7 +11,7 @@ from meterbell.dashboard.passwords import hash_password, require_good
 from meterbell.errors import InvalidParamError
 from meterbell.ids import IdSource, new_id
 from meterbell.records import AuditEntry, DashboardSession, DashboardUser, Role, SignInLink
-from meterbell.store import tables
+from meterbell.store import dashboard_tables
 from meterbell.store.objects import Objects
 
 ROLES: tuple[Role, ...] = ("viewer", "editor", "admin")
@@ -61,7 +61,7 @@ def may(role: Role, needed: Role) -> bool:
 
 def find_user(objects: Objects, name: str) -> DashboardUser | None:
     """Return the user with a name, in whatever case it was typed."""
-    found = objects.find(DashboardUser, tables.dashboard_user.c.name == name.lower())
+    found = objects.find(DashboardUser, dashboard_tables.dashboard_user.c.name == name.lower())
     return found[0] if found else None
 
 
@@ -107,26 +107,26 @@ def set_password(moment: Moment, user: DashboardUser, password: str) -> None:
         InvalidParamError: It is too short, or too long.
     """
     stored = new_hash(moment.ids, password)
-    users = tables.dashboard_user
+    users = dashboard_tables.dashboard_user
     moment.objects.update(DashboardUser, users.c.id == user.id, password=stored)
     end_sessions(moment.objects, user)
 
 
 def remove_user(moment: Moment, user: DashboardUser) -> None:
     """Delete a user, its links and its sessions."""
-    moment.objects.delete(DashboardUser, tables.dashboard_user.c.id == user.id)
+    moment.objects.delete(DashboardUser, dashboard_tables.dashboard_user.c.id == user.id)
     end_sessions(moment.objects, user)
 
 
 def end_sessions(objects: Objects, user: DashboardUser) -> None:
     """Sign a user out everywhere; links that were not used end, too."""
-    objects.delete(DashboardSession, tables.dashboard_session.c.user == user.id)
-    objects.delete(SignInLink, tables.sign_in_link.c.user == user.id)
+    objects.delete(DashboardSession, dashboard_tables.dashboard_session.c.user == user.id)
+    objects.delete(SignInLink, dashboard_tables.sign_in_link.c.user == user.id)
 
 
 def add_link(moment: Moment, user: DashboardUser, *, lives_ms: int = LINK_MS) -> str:
     """Make a link's token, which signs the user in once."""
-    links = tables.sign_in_link
+    links = dashboard_tables.sign_in_link
     moment.objects.delete(SignInLink, links.c.expires_at_ms <= moment.now_ms)
     token = new_token(moment.ids)
     expires_at_ms = moment.now_ms + lives_ms
@@ -138,18 +138,18 @@ def add_link(moment: Moment, user: DashboardUser, *, lives_ms: int = LINK_MS) ->
 
 def use_link(moment: Moment, token: str) -> DashboardUser | None:
     """Return whom a link signs in and end the link; None if it was used or is too old."""
-    links = tables.sign_in_link
+    links = dashboard_tables.sign_in_link
     link = moment.objects.fetch(SignInLink, digest=digest_of(token))
     if link is None or link.expires_at_ms <= moment.now_ms:
         return None
     moment.objects.delete(SignInLink, links.c.digest == link.digest)
-    found = moment.objects.find(DashboardUser, tables.dashboard_user.c.id == link.user)
+    found = moment.objects.find(DashboardUser, dashboard_tables.dashboard_user.c.id == link.user)
     return found[0] if found else None
 
 
 def open_session(moment: Moment, user: DashboardUser, token: str) -> None:
     """Keep that a browser with a token is signed in; forget those that are over."""
-    now_ms, sessions = moment.now_ms, tables.dashboard_session
+    now_ms, sessions = moment.now_ms, dashboard_tables.dashboard_session
     is_over = (sessions.c.expires_at_ms <= now_ms) | (sessions.c.seen_ms <= now_ms - IDLE_MS)
     moment.objects.delete(DashboardSession, is_over)
     moment.objects.insert(

@@ -16,7 +16,7 @@ from meterbell.errors import PermissionDeniedError
 from meterbell.ids import IdSource
 from meterbell.records import DashboardSession, DashboardUser
 from meterbell.services import Services
-from meterbell.store import tables
+from meterbell.store import dashboard_tables
 
 COOKIE = "meterbell_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"
@@ -108,7 +108,7 @@ def find_session(services: Services, token: str) -> tuple[DashboardSession, Dash
     session = objects.fetch(DashboardSession, digest=digest_of(token))
     if session is None or now_ms >= min(session.expires_at_ms, session.seen_ms + IDLE_MS):
         return None
-    users = objects.find(DashboardUser, tables.dashboard_user.c.id == session.user)
+    users = objects.find(DashboardUser, dashboard_tables.dashboard_user.c.id == session.user)
     return (session, users[0]) if users else None
 
 
@@ -116,7 +116,7 @@ async def touch(services: Services, session: DashboardSession) -> None:
     """Keep that a session is in use, a few times an hour."""
     now_ms = services.clock.now_ms()
     if now_ms - session.seen_ms >= _TOUCH_MS:
-        sessions = tables.dashboard_session
+        sessions = dashboard_tables.dashboard_session
         await services.committer.execute(
             lambda changes: changes.objects.update(
                 DashboardSession, sessions.c.digest == session.digest, seen_ms=now_ms

@@ -57,6 +57,11 @@ class ClosedHours:
             return found
         return np.concatenate((leaving[leaving[:, SLOT] == slot], found))
 
+    def of_block(self, first: int, end: int, *, block: int) -> Numbers:
+        """Return the entries of a block, those on their way into the store included."""
+        leaving, found = self._leaving.get(block), self.between(first, end)
+        return found if leaving is None else np.concatenate((leaving, found))
+
     def slots(self) -> Numbers:
         """Return the counters of all entries."""
         slots = self._slots.rows[: self.count, 0]

@@ -7,6 +7,7 @@ from meterbell.engine.state import State
 from meterbell.insight.dry_run import DryRunner
 from meterbell.insight.explain import Explainer
 from meterbell.insight.progress import ProgressReader
+from meterbell.insight.series import SeriesReader
 from meterbell.ledger.committer import Committer
 from meterbell.store.base import Store
 
@@ -18,6 +19,7 @@ class Insight:
     progress: ProgressReader
     explainer: Explainer
     dry_runner: DryRunner
+    series: SeriesReader
 
     @classmethod
     def over(cls, store: Store, state: State, committer: Committer, clock: Clock) -> "Insight":
@@ -26,4 +28,5 @@ class Insight:
             progress=ProgressReader(state, clock),
             explainer=Explainer(store, state, committer),
             dry_runner=DryRunner(store, state, committer, clock),
+            series=SeriesReader(store, state, clock),
         )

@@ -59,7 +59,21 @@ def read_hours(
     """
     found: Hours = {}
     part = int(_part(np.array([slot]))[0])
-    for stored in store.read_hours(part, until=until, first=first, last=last, after=after):
+    read = read_entries(store, part, until=until, first=first, last=last, after=after)
+    for entries in read:
+        add_parts(found, parts_of(entries[entries[:, SLOT] == slot]))
+    return found
+
+
+def read_entries(
+    store: Store, part: int, *, until: int, first: int, last: int, after: int = -1
+) -> Iterator[Numbers]:
+    """Yield what the store keeps of the hours of a part of a block, as entries; in any thread.
+
+    Whole rows, so that a few hours may lie outside of the range. For the rest see `read_hours`.
+    """
+    rows = store.read_hours(part, until=until, first=first, last=last, after=after)
+    for stored in rows:
         try:
             columns = np.frombuffer(_decompress(stored.data), dtype="<i8").reshape(ENTRY_WIDTH, -1)
         except (zstandard.ZstdError, ValueError) as error:
@@ -67,8 +81,7 @@ def read_hours(
                 f"The closed hours of counters in meterbell.db are damaged (hour_part {part}, "
                 f"{stored.sequence}). Restore the data folder from a backup, as a whole."
             ) from error
-        add_parts(found, parts_of(columns.T[columns[SLOT] == slot]))
-    return found
+        yield columns.T
 
 
 def _part(slots: Numbers) -> Numbers:

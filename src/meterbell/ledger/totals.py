@@ -15,7 +15,7 @@ from meterbell.errors import OverloadedError, StoreUnavailableError
 from meterbell.ledger.committer import Committer
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import MeterHour
-from meterbell.store.tables import meter_hour
+from meterbell.store.dashboard_tables import meter_hour
 
 HOUR_SECONDS = 3600
 HOUR_MS = HOUR_SECONDS * 1000

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import sqlite
 
 from meterbell import records
 from meterbell.engine.model import Alert, Meter
-from meterbell.store import tables
+from meterbell.store import dashboard_tables, tables
 from meterbell.store.sql import Connection, compile_statement
 
 R = TypeVar("R")
@@ -43,11 +43,11 @@ _TABLES: dict[type[Any], Table] = {
     records.RequestEntry: tables.request,
     records.ApiKey: tables.api_key,
     records.TriggerRecord: tables.trigger,
-    records.DashboardUser: tables.dashboard_user,
-    records.DashboardSession: tables.dashboard_session,
-    records.SignInLink: tables.sign_in_link,
-    records.AuditEntry: tables.audit_entry,
-    records.MeterHour: tables.meter_hour,
+    records.DashboardUser: dashboard_tables.dashboard_user,
+    records.DashboardSession: dashboard_tables.dashboard_session,
+    records.SignInLink: dashboard_tables.sign_in_link,
+    records.AuditEntry: dashboard_tables.audit_entry,
+    records.MeterHour: dashboard_tables.meter_hour,
 }
 _NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
 _JSON_COLUMNS = frozenset(

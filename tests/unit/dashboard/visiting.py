@@ -15,7 +15,7 @@ from meterbell.dashboard.passwords import hash_password
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import DashboardUser, Role
 from meterbell.services import Services
-from meterbell.store.tables import dashboard_user
+from meterbell.store.dashboard_tables import dashboard_user
 
 HOST = "127.0.0.1:4242"
 PASSWORD = "correct horse battery"

@@ -32,7 +32,7 @@ trials = st.tuples(
 )
 
 
-@part_of_examples(5)
+@part_of_examples(10)
 @given(
     world=worlds,
     drawn=sequences,

@@ -7,7 +7,7 @@ from meterbell.dashboard.accounts import digest_of
 from meterbell.dashboard.changes import change_own
 from meterbell.dashboard.visit import MOUNT, Action, Done, Page, Route, Visit, url_of
 from meterbell.records import DashboardSession
-from meterbell.store.tables import dashboard_session
+from meterbell.store.dashboard_tables import dashboard_session
 
 # A path of ours and nothing that a browser could take for another site.
 _NEXT = re.compile(re.escape(MOUNT) + r"(?:[/?][\x21-\x5b\x5d-\x7e]*)?")

@@ -1,0 +1,68 @@
+"""The tables of the dashboard: who may sign in, what they changed, and usage by the hour."""
+
+from sqlalchemy import Column, Index, LargeBinary, Table, Text
+
+from meterbell.store.tables import Flag, Whole, metadata, number_column
+
+dashboard_user = Table(
+    "dashboard_user",
+    metadata,
+    number_column(),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("role", Text, nullable=False),
+    Column("password", Text),
+    Column("created", Whole, nullable=False),
+    sqlite_strict=True,
+)
+"""`role` is viewer, editor or admin; `password` names its slow hash, or is null."""
+
+dashboard_session = Table(
+    "dashboard_session",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("created_ms", Whole, nullable=False),
+    Column("seen_ms", Whole, nullable=False),
+    Column("expires_at_ms", Whole, nullable=False),
+    Index("dashboard_session_by_user", "user"),
+    sqlite_strict=True,
+)
+"""Browsers that are signed in, by the SHA-256 of their cookie."""
+
+sign_in_link = Table(
+    "sign_in_link",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user", Text, nullable=False),
+    Column("expires_at_ms", Whole, nullable=False),
+    sqlite_strict=True,
+)
+"""One-time links that were not used yet, by the SHA-256 of their token."""
+
+audit_entry = Table(
+    "audit_entry",
+    metadata,
+    number_column(),
+    Column("at_ms", Whole, nullable=False),
+    Column("livemode", Flag),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text),
+    Column("address", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Index("audit_entry_by_object", "object", "number"),
+    sqlite_strict=True,
+)
+"""What people changed through the dashboard or its commands; `details` is a JSON object."""
+
+meter_hour = Table(
+    "meter_hour",
+    metadata,
+    Column("meter", Text, primary_key=True),
+    Column("hour", Whole, primary_key=True, autoincrement=False),
+    Column("total", Text, nullable=False),
+    sqlite_strict=True,
+    sqlite_with_rowid=False,
+)
+"""What all counters of a meter held together when a UTC hour since 1970 began."""
