@@ -1,11 +1,9 @@
 """The composition root: settings → store, state, committer, dispatcher, HTTP API, lifespan."""
 
 import asyncio
-import fcntl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
@@ -33,6 +31,7 @@ from meterbell.records import Delivery, Event, ThinEvent
 from meterbell.requestlog.log import RequestLog
 from meterbell.services import Services
 from meterbell.settings import Settings
+from meterbell.store.locking import locked
 from meterbell.store.migrations import migrate
 from meterbell.store.sealing import unlock
 from meterbell.store.sqlite import SqliteStore
@@ -231,16 +230,7 @@ async def _running(
         on_group=on_group,
         on_failure=outside.on_failure,
     )
-    dispatcher = Dispatcher(
-        store=store,
-        committer=committer,
-        clock=clock,
-        ids=ids,
-        settings=settings,
-        egress=outside.egress,
-        vault=outside.vault,
-        on_attempt=partial(_tell_attempt, outside.observers(metrics)),
-    )
+    dispatcher = _dispatcher(settings, committer, outside, store, metrics)
     services = Services(
         settings=settings,
         clock=clock,
@@ -277,6 +267,25 @@ async def _running(
         await _save_last(committer, checkpointer, recovered, clock)
         await _cancel(committing)
         indexes.close()
+
+
+def _dispatcher(
+    settings: Settings,
+    committer: Committer,
+    outside: _Outside,
+    store: SqliteStore,
+    metrics: Metrics,
+) -> Dispatcher:
+    return Dispatcher(
+        store=store,
+        committer=committer,
+        clock=outside.clock,
+        ids=outside.ids,
+        settings=settings,
+        egress=outside.egress,
+        vault=outside.vault,
+        on_attempt=partial(_tell_attempt, outside.observers(metrics)),
+    )
 
 
 def _checkpointer(store: SqliteStore, recovered: Recovered, clock: Clock) -> Checkpointer:
@@ -367,26 +376,3 @@ async def _cancel(tasks: Sequence[asyncio.Task[None]]) -> None:
     for result in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(result, Exception):
             logger.error("a task failed", error=repr(result), exc_info=result)
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Own the data folder: two servers on one folder would not see each other's usage.
-
-    Raises:
-        SettingsError: The folder can't be made, or another process owns it.
-    """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a")
-    except OSError as error:
-        raise SettingsError(f"The data folder {folder} can't be used: {error}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise SettingsError(
-                f"Another meterbell server is using the data folder {folder}. Stop it first, or "
-                "choose another folder with --data."
-            ) from error
-        yield

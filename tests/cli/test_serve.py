@@ -176,8 +176,9 @@ def test_stopping_does_not_wait_for_listeners(tmp_path: Path) -> None:
             b"GET /meterbell/requests/live?wait=25 HTTP/1.1\r\nHost: x\r\n"
             b"Authorization: Bearer " + server.key.encode() + b"\r\n\r\n"
         )
-        # Another request on another connection shows that the first one is being worked on.
-        server.client.v1.billing.meters.list()
+        # Another request on another connection shows that the first one is being worked on; one
+        # that is not told to those who wait.
+        assert server.is_ready()
         status = server.stop()
         answer = connection.recv(1000)
 

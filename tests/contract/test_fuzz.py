@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.server import ServerProcess
 
-EXAMPLES = 40
+EXAMPLES = 20
 EXAMPLES_DEEP = 1000
 REQUESTS_MIN = 2000
 CHECKS = "not_a_server_error,content_type_conformance,response_headers_conformance"

@@ -146,7 +146,7 @@ def test_thin_events_and_the_latest_version_through_a_socket_file(
                 "type": "webhook_endpoint",
                 "enabled_events": ["*"],
                 "event_payload": "thin",
-                "webhook_endpoint": {"url": "http://127.0.0.1:9/"},
+                "webhook_endpoint": {"url": "http://127.0.0.1:9009/"},
             }
         )
         (destination,) = server.client.v2.core.event_destinations.list().data

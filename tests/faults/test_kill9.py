@@ -23,8 +23,8 @@ from tests.support.server import ServerProcess
 from tests.support.waiting import wait_for
 
 CLIENTS = 8
-CYCLES = 20
-CYCLES_STREAM = 12
+CYCLES = 10
+CYCLES_STREAM = 8
 CYCLES_DEEP = 200
 
 

@@ -25,9 +25,12 @@ from meterbell.ledger.hours import read_hours
 from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer, Delivery, Event, ThinEvent, TriggerRecord
+from meterbell.settings import Settings
 from meterbell.store.migrations import migrate
+from meterbell.store.sealing import unlock
 from meterbell.store.sqlite import SqliteStore
 from meterbell.store.tables import alert as alert_table
+from meterbell.vault import Vault
 from tests.builders import NOW, all_counters, stream_batch
 from tests.support.vault import TEST_VAULT
 
@@ -122,6 +125,14 @@ class LedgerRun:
         return self.store.reader.find(TriggerRecord)
 
 
+def _vault_of(path: Path) -> Vault:
+    """Return the vault of a database that a server made, or one for tests."""
+    key_file = Settings(data=str(path.parent)).key_file
+    if not key_file.exists():
+        return TEST_VAULT
+    return unlock(path, keys=None, key_file=key_file, ids=RandomIds())
+
+
 def open_recovered(
     path: Path,
     store: SqliteStore | None = None,
@@ -137,7 +148,7 @@ def open_recovered(
         limits=limits or Limits(),
         clock=SettableClock(now * 1000),
         ids=RandomIds(),
-        vault=TEST_VAULT,
+        vault=_vault_of(path),
     )
 
 

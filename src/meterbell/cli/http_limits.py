@@ -16,6 +16,14 @@ _TOO_LARGE = (
     b"The request's headers are too large"
 )
 
+_NO_WEBSOCKET = (
+    b"HTTP/1.1 400 Bad Request\r\n"
+    b"content-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 30\r\n"
+    b"connection: close\r\n\r\n"
+    b"A websocket begins with a GET."
+)
+
 
 class LimitedHttp(HttpToolsProtocol):
     """Uvicorn's protocol, which by itself reads headers without end and waits for ever.
@@ -72,6 +80,10 @@ class LimitedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self.parser.get_method() != b"GET":
+            self.transport.write(_NO_WEBSOCKET)
+            self.transport.close()
+            return
         super().handle_websocket_upgrade()
 
     def _look(self) -> None:

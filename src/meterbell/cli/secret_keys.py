@@ -23,11 +23,11 @@ def _group() -> None:
 def rotate(*, data: DataOption = DATA_DEFAULT, as_json: JsonOption = False) -> None:
     """Replace the key: encrypt all secrets with a fresh one. The server must be stopped."""
     with reported():
-        from meterbell.app import locked  # noqa: PLC0415 - most of the program
         from meterbell.cli.database import require_database  # noqa: PLC0415
         from meterbell.ids import RandomIds  # noqa: PLC0415
         from meterbell.settings import load_settings  # noqa: PLC0415
         from meterbell.store import sealing  # noqa: PLC0415
+        from meterbell.store.locking import locked  # noqa: PLC0415 - apsw
 
         settings = load_settings({"data": data}, os.environ)
         require_database(settings.database)

@@ -18,6 +18,13 @@ PublicUrlOption = Annotated[
     str | None,
     typer.Option(help="Address of the dashboard for browsers on other machines: https://…"),
 ]
+RequestLogDaysOption = Annotated[
+    int | None, typer.Option(help="Days for which requests are kept in the request log.")
+]
+EgressAllowOption = Annotated[
+    str | None,
+    typer.Option(help="Hosts and ranges that webhooks may go to although they are not public."),
+]
 LogLevelOption = Annotated[str | None, typer.Option(help="debug, info, warning or error.")]
 
 
@@ -63,13 +70,8 @@ def serve(
     webhook_timeout_seconds: Annotated[
         int | None, typer.Option(help="Time for one webhook attempt.")
     ] = None,
-    request_log_days: Annotated[
-        int | None, typer.Option(help="Days for which requests are kept in the request log.")
-    ] = None,
-    egress_allow: Annotated[
-        str | None,
-        typer.Option(help="Hosts and ranges that webhooks may go to although they are not public."),
-    ] = None,
+    request_log_days: RequestLogDaysOption = None,
+    egress_allow: EgressAllowOption = None,
     public_url: PublicUrlOption = None,
     metrics: Annotated[
         bool | None,

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
 from meterbell.api.requests import LIVE
-from meterbell.app import DASHBOARD, Application, locked
+from meterbell.app import DASHBOARD, Application
 from meterbell.cli.dashboard import Visitor, make_link
 from meterbell.cli.database import create_key, open_objects
 from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE, write_private
@@ -36,6 +36,7 @@ from meterbell.logs import LEVELS, configure_logs
 from meterbell.records import ApiKey, AuditEntry, DashboardUser
 from meterbell.settings import Settings
 from meterbell.store.dashboard_tables import audit_entry
+from meterbell.store.locking import locked
 from meterbell.store.migrations import migrate
 
 _GC_THRESHOLD = 100_000

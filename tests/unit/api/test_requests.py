@@ -349,7 +349,7 @@ async def test_nothing_is_sent_to_a_client_that_left(api: Api) -> None:
     assert sent == []
 
 
-async def test_what_is_no_http_is_closed(api: Api) -> None:
+async def test_a_websocket_that_leads_nowhere_is_refused(api: Api) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -358,9 +358,10 @@ async def test_what_is_no_http_is_closed(api: Api) -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await api.app({"type": "websocket"}, receive, send)
+    await api.app({"type": "websocket", "path": "/v1/none", "headers": []}, receive, send)
 
-    assert [message["type"] for message in sent] == ["websocket.close"]
+    assert sent[0]["type"] == "websocket.http.response.start"
+    assert 400 <= sent[0]["status"] < 500
 
 
 async def test_health_needs_no_key(api: Api) -> None:
