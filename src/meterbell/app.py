@@ -10,6 +10,7 @@ import structlog
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from meterbell.api.http import headers_of
 from meterbell.api.routes import Api
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.dispatcher import Dispatcher
@@ -93,8 +94,7 @@ class Application:
     def _is_for_people(scope: Scope) -> bool:
         path = scope["path"]
         if path == "/":
-            accepts = dict(scope["headers"]).get(b"accept", b"")
-            return b"text/html" in accepts
+            return b"text/html" in headers_of(scope).get(b"accept", b"")
         return bool(path == DASHBOARD or path.startswith(f"{DASHBOARD}/"))
 
     def _pages(self) -> ASGIApp:

@@ -31,6 +31,7 @@ from meterbell.api.pages import Pages
 from meterbell.api.params import read_params
 from meterbell.api.reference import reference_pages
 from meterbell.api.sockets import Sockets
+from meterbell.api.telling import tell
 from meterbell.api.v1 import (
     alert_insight,
     alerts,
@@ -47,10 +48,8 @@ from meterbell.api.v2.route import ROUTE, Route
 from meterbell.api.v2.router import PREFIX, ROUTES, V2Api
 from meterbell.engine.decide import Recorded
 from meterbell.errors import (
-    MeterbellError,
     MethodNotAllowedError,
     NotFoundError,
-    RequestError,
 )
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
@@ -76,6 +75,7 @@ _REPLAYED = (b"idempotent-replayed", b"true")
 _IS_PAGE = "meterbell.is_page"
 _MICRO = 1_000_000
 (_STREAM,) = stream.ROUTES
+_tell = partial(tell, answer_to=answer_to, scheme=b"Basic")
 
 logger = structlog.get_logger(__name__)
 
@@ -149,9 +149,7 @@ class Api:
         self, error: Exception, respond: Respond, request_id: str, headers: Headers, begun: float
     ) -> None:
         """Answer that a meter event is not counted."""
-        if not isinstance(error, MeterbellError):
-            logger.error("request failed unexpectedly", request=request_id, exc_info=error)
-        answer = _error_answer(error)
+        answer = _tell(error, request_id)
         respond(answer, _common_headers(request_id, headers))
         self._note_usage(meter_events.CREATE, answer, request_id, headers, begun)
 
@@ -220,11 +218,8 @@ class Api:
             answer = await answers(scope, receive, headers, request_id)
         except ClientGoneError:
             return
-        except MeterbellError as error:
-            answer = _error_answer(error)
-        except Exception as error:
-            logger.exception("request failed unexpectedly", request=request_id)
-            answer = _error_answer(error)
+        except Exception as error:  # noqa: BLE001 - told and logged there
+            answer = _tell(error, request_id)
         duration_us = (self._services.clock.monotonic_ns() - begun_ns) // 1000
         await send_answer(send, answer, _common_headers(request_id, headers))
         if _IS_PAGE not in scope:
@@ -358,12 +353,3 @@ def _common_headers(request_id: str, headers: Headers) -> tuple[tuple[bytes, byt
     common = ((b"request-id", request_id.encode()), (b"stripe-version", version))
     key = headers.get(b"idempotency-key")
     return (*common, (b"idempotency-key", key)) if key else common
-
-
-def _error_answer(error: Exception) -> Answer:
-    found, body = answer_to(error)
-    headers = [(b"stripe-should-retry", b"true" if found.should_retry else b"false")]
-    headers += [(name.lower().encode(), value.encode()) for name, value in found.headers]
-    if isinstance(error, RequestError) and found.status == HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b'Basic realm="meterbell"'))
-    return Answer(found.status, encode_json(body), tuple(headers))

@@ -11,10 +11,16 @@ from meterbell.cli.connection import (
     ApiKeyOption,
     DataOption,
     JsonOption,
-    Reply,
     connected,
 )
-from meterbell.cli.listing import LimitOption, StartingAfterOption, object_path, page, show_list
+from meterbell.cli.listing import (
+    LimitOption,
+    StartingAfterOption,
+    object_path,
+    page,
+    show_list,
+    show_object,
+)
 from meterbell.cli.output import examples, print_raw_json, print_table, print_text, show_time
 from meterbell.clock import SystemClock
 
@@ -64,7 +70,7 @@ def get(
 ) -> None:
     """Show one alert, archived or not."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.get(object_path(_PATH, alert)), as_json=as_json)
+        show_object(api.get(object_path(_PATH, alert)), _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(
@@ -108,7 +114,7 @@ def create(
         "usage_threshold": threshold,
     }
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(_PATH, params), as_json=as_json)
+        show_object(api.post(_PATH, params), _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(epilog=examples("meterbell alerts activate alrt_12"))
@@ -122,7 +128,9 @@ def activate(
 ) -> None:
     """Switch an alert on again: it is evaluated at the next usage."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(object_path(_PATH, alert, "activate")), as_json=as_json)
+        show_object(
+            api.post(object_path(_PATH, alert, "activate")), _COLUMNS, _row, as_json=as_json
+        )
 
 
 @app.command(epilog=examples("meterbell alerts deactivate alrt_12"))
@@ -136,7 +144,9 @@ def deactivate(
 ) -> None:
     """Switch an alert off: usage goes on counting, nothing triggers."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(object_path(_PATH, alert, "deactivate")), as_json=as_json)
+        show_object(
+            api.post(object_path(_PATH, alert, "deactivate")), _COLUMNS, _row, as_json=as_json
+        )
 
 
 @app.command(epilog=examples("meterbell alerts archive alrt_12"))
@@ -150,7 +160,8 @@ def archive(
 ) -> None:
     """Archive an alert, for good."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(object_path(_PATH, alert, "archive")), as_json=as_json)
+        reply = api.post(object_path(_PATH, alert, "archive"))
+        show_object(reply, _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(epilog=examples("meterbell alerts explain alrt_12 --customer cus_1"))
@@ -259,10 +270,3 @@ def _row(alert: dict[str, Any]) -> tuple[str, ...]:
         threshold["meter"],
         alert["title"],
     )
-
-
-def _show(reply: Reply, *, as_json: bool) -> None:
-    if as_json:
-        print_raw_json(reply.body)
-    else:
-        print_table(_COLUMNS, [_row(reply.data)], empty="")

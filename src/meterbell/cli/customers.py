@@ -10,7 +10,6 @@ from meterbell.cli.connection import (
     ApiKeyOption,
     DataOption,
     JsonOption,
-    Reply,
     connected,
 )
 from meterbell.cli.listing import (
@@ -19,9 +18,10 @@ from meterbell.cli.listing import (
     object_path,
     page,
     show_list,
+    show_object,
     text_or_dash,
 )
-from meterbell.cli.output import examples, print_raw_json, print_table, print_text, show_time
+from meterbell.cli.output import examples, print_raw_json, print_text, show_time
 
 app = typer.Typer(help="Whose usage it is: list, get, create, delete.", no_args_is_help=True)
 
@@ -70,7 +70,7 @@ def get(
 ) -> None:
     """Show one customer."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.get(object_path(_PATH, customer)), as_json=as_json)
+        show_object(api.get(object_path(_PATH, customer)), _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(
@@ -95,7 +95,7 @@ def create(
     """Create a customer."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
         reply = api.post(_PATH, {"id": customer_id, "name": name, "email": email})
-        _show(reply, as_json=as_json)
+        show_object(reply, _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(epilog=examples("meterbell customers delete cus_1"))
@@ -125,10 +125,3 @@ def _row(customer: dict[str, Any]) -> tuple[str, ...]:
         text_or_dash(customer["email"]),
         show_time(customer["created"]),
     )
-
-
-def _show(reply: Reply, *, as_json: bool) -> None:
-    if as_json:
-        print_raw_json(reply.body)
-    else:
-        print_table(_COLUMNS, [_row(reply.data)], empty="")

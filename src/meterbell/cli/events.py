@@ -12,8 +12,15 @@ from meterbell.cli.connection import (
     JsonOption,
     connected,
 )
-from meterbell.cli.listing import LimitOption, StartingAfterOption, object_path, page, show_list
-from meterbell.cli.output import examples, print_raw_json, print_table, show_time
+from meterbell.cli.listing import (
+    LimitOption,
+    StartingAfterOption,
+    object_path,
+    page,
+    show_list,
+    show_object,
+)
+from meterbell.cli.output import examples, show_time
 
 app = typer.Typer(help="What webhooks were told: list, get.", no_args_is_help=True)
 
@@ -59,10 +66,7 @@ def get(
     """Show one event; --json has its data."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
         reply = api.get(object_path(_PATH, event))
-        if as_json:
-            print_raw_json(reply.body)
-        else:
-            print_table(_COLUMNS, [_row(reply.data)], empty="")
+        show_object(reply, _COLUMNS, _row, as_json=as_json)
 
 
 def about(event: dict[str, Any]) -> str:

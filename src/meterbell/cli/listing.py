@@ -50,6 +50,20 @@ def show_list(
         errors.print(f"[dim]More: --starting-after {items[-1]['id']}[/]", soft_wrap=True)
 
 
+def show_object(
+    reply: Reply,
+    columns: Sequence[str],
+    row: Callable[[dict[str, Any]], Sequence[str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Print one object."""
+    if as_json:
+        print_raw_json(reply.body)
+    else:
+        print_table(columns, [row(reply.data)], empty="")
+
+
 def text_or_dash(value: object) -> str:
     """Return a value as a cell of a table."""
     return "-" if value is None or value == "" else str(value)

@@ -26,13 +26,12 @@ from meterbell.cli.listing import (
     object_path,
     page,
     show_list,
+    show_object,
     text_or_dash,
 )
 from meterbell.cli.output import (
     errors,
     examples,
-    print_raw_json,
-    print_table,
     print_text,
     reported,
     show_time,
@@ -103,10 +102,7 @@ def get(
     """Show one request by its id."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
         reply = api.get(object_path(_PATH, request))
-        if as_json:
-            print_raw_json(reply.body)
-        else:
-            print_table(_COLUMNS, [_row(reply.data)], empty="")
+        show_object(reply, _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(

@@ -10,11 +10,17 @@ from meterbell.cli.connection import (
     ApiKeyOption,
     DataOption,
     JsonOption,
-    Reply,
     connected,
 )
-from meterbell.cli.listing import LimitOption, StartingAfterOption, object_path, page, show_list
-from meterbell.cli.output import examples, print_raw_json, print_table, show_time
+from meterbell.cli.listing import (
+    LimitOption,
+    StartingAfterOption,
+    object_path,
+    page,
+    show_list,
+    show_object,
+)
+from meterbell.cli.output import examples, show_time
 from meterbell.engine.model import EventTimeWindow, Formula
 
 app = typer.Typer(
@@ -59,7 +65,7 @@ def get(
 ) -> None:
     """Show one meter."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.get(object_path(_PATH, meter)), as_json=as_json)
+        show_object(api.get(object_path(_PATH, meter)), _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(
@@ -98,7 +104,7 @@ def create(
         "event_time_window": event_time_window,
     }
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(_PATH, params), as_json=as_json)
+        show_object(api.post(_PATH, params), _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(epilog=examples("meterbell meters deactivate mtr_test_61R"))
@@ -112,7 +118,9 @@ def deactivate(
 ) -> None:
     """Switch a meter off: its usage is refused until it is reactivated."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(object_path(_PATH, meter, "deactivate")), as_json=as_json)
+        show_object(
+            api.post(object_path(_PATH, meter, "deactivate")), _COLUMNS, _row, as_json=as_json
+        )
 
 
 @app.command(epilog=examples("meterbell meters reactivate mtr_test_61R"))
@@ -126,7 +134,9 @@ def reactivate(
 ) -> None:
     """Switch a meter on again."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(object_path(_PATH, meter, "reactivate")), as_json=as_json)
+        show_object(
+            api.post(object_path(_PATH, meter, "reactivate")), _COLUMNS, _row, as_json=as_json
+        )
 
 
 def _row(meter: dict[str, Any]) -> tuple[str, ...]:
@@ -141,10 +151,3 @@ def _row(meter: dict[str, Any]) -> tuple[str, ...]:
         show_time(meter["created"]),
         meter["display_name"],
     )
-
-
-def _show(reply: Reply, *, as_json: bool) -> None:
-    if as_json:
-        print_raw_json(reply.body)
-    else:
-        print_table(_COLUMNS, [_row(reply.data)], empty="")

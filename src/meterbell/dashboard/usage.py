@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.model import Meter
-from meterbell.ledger.totals import HOUR_MS, HOUR_SECONDS
+from meterbell.ledger.totals import HOUR_MS
 from meterbell.services import Services
 
 DAY_HOURS = 24

@@ -105,8 +105,7 @@ class Outbox:
 
     def health(self, endpoint_id: str) -> EndpointHealth:
         """Return how an endpoint is."""
-        found = self._store.reader.fetch(EndpointHealth, endpoint=endpoint_id)
-        return found or EndpointHealth(endpoint=endpoint_id)
+        return health_of(self._store.reader, endpoint_id)
 
     def signed_headers(
         self, endpoint: WebhookEndpoint, event: Event | ThinEvent, body: bytes
@@ -251,7 +250,7 @@ def _note(
     jitter: int,
 ) -> None:
     """Note what an outcome says of its endpoint, and disable one that is given up."""
-    before = health_of(transaction, endpoint)
+    before = health_of(transaction.objects, endpoint.id)
     if outcome.succeeded and not before.failures:
         return
     present = transaction.objects.get(WebhookEndpoint, endpoint.id, livemode=endpoint.livemode)

@@ -15,6 +15,7 @@ from meterbell.records import (
     WebhookEndpoint,
 )
 from meterbell.store import tables
+from meterbell.store.objects import Objects
 from meterbell.wire.objects import render_endpoint_disabled
 
 ENDPOINT_DISABLED = "meterbell.webhook_endpoint.disabled"
@@ -92,7 +93,7 @@ def disable(transaction: Transaction, endpoint: WebhookEndpoint, *, reason: Disa
     """Disable an endpoint and keep why and when; if nobody asked for it, tell the others."""
     transaction.objects.update(WebhookEndpoint, _endpoint.id == endpoint.id, status="disabled")
     transaction.forget_endpoints()
-    health = health_of(transaction, endpoint)
+    health = health_of(transaction.objects, endpoint.id)
     transaction.objects.put(
         msgspec.structs.replace(health, disabled_at_ms=transaction.now_ms, disabled_reason=reason)
     )
@@ -110,10 +111,10 @@ def forgive(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
     transaction.objects.delete(EndpointHealth, tables.endpoint_health.c.endpoint == endpoint.id)
 
 
-def health_of(transaction: Transaction, endpoint: WebhookEndpoint) -> EndpointHealth:
-    """Return how an endpoint is, as the transaction sees it."""
-    found = transaction.objects.fetch(EndpointHealth, endpoint=endpoint.id)
-    return found or EndpointHealth(endpoint=endpoint.id)
+def health_of(objects: Objects, endpoint_id: str) -> EndpointHealth:
+    """Return how an endpoint is, as those who read these objects see it."""
+    found = objects.fetch(EndpointHealth, endpoint=endpoint_id)
+    return found or EndpointHealth(endpoint=endpoint_id)
 
 
 begun_ms = func.coalesce(_delivery.resent_ms, _delivery.created_ms)

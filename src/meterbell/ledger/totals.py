@@ -10,6 +10,7 @@ import asyncio
 import structlog
 
 from meterbell.clock import Clock
+from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.totals import total_of
 from meterbell.errors import OverloadedError, StoreUnavailableError
 from meterbell.ledger.committer import Committer
@@ -17,7 +18,6 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import MeterHour
 from meterbell.store.dashboard_tables import meter_hour
 
-HOUR_SECONDS = 3600
 HOUR_MS = HOUR_SECONDS * 1000
 KEPT_HOURS = 400 * 24
 """So many hours are kept: a year and a month."""

@@ -1,4 +1,4 @@
-"""The log as those read it who ask what happened: over a connection of their own, in any thread."""
+"""The log as those read it who ask what happened; over a connection of their own, in any thread."""
 
 from collections.abc import Iterator
 
@@ -8,16 +8,15 @@ from meterbell.engine.rows import event_of, value_of
 from meterbell.engine.tail import UsageRun
 from meterbell.store.log import LogReader
 from meterbell.store.objects import Objects
-from meterbell.store.sql import Connection
 from meterbell.store.tables import meter as meter_table
 
 
 class SqliteLogView:
     """See `store.base.LogView` for what each call promises."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._log = LogReader(connection)
-        self._objects = Objects(connection)
+    def __init__(self, log: LogReader, objects: Objects) -> None:
+        self._log = log
+        self._objects = objects
         self._meters: dict[str, Meter] = {}
 
     def read_usage(self, after: int, *, rows_max: int) -> tuple[list[UsageRun | Cancellation], int]:
@@ -44,6 +43,7 @@ class SqliteLogView:
             head = previous
 
     def _meter(self, meter_id: str) -> Meter:
+        """Return a meter for its immutable parts: formula and payload keys."""
         if meter_id not in self._meters:
             (meter,) = self._objects.find(Meter, meter_table.c.id == meter_id)
             self._meters[meter_id] = meter

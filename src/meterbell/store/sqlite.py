@@ -16,7 +16,7 @@ import numpy as np
 
 from meterbell.engine.counter import Counted
 from meterbell.engine.model import LogEntry, Meter, MeterEvent
-from meterbell.engine.rows import event_of, value_of
+from meterbell.engine.rows import value_of
 from meterbell.errors import StoreFailedError, StoreUnavailableError
 from meterbell.ids import CustomerId
 from meterbell.store.base import Checkpoint, Customers, StoredHours
@@ -24,7 +24,6 @@ from meterbell.store.log import LogReader, LogWriter
 from meterbell.store.log_view import SqliteLogView
 from meterbell.store.objects import Objects
 from meterbell.store.sql import Connection, Row
-from meterbell.store.tables import meter as meter_table
 
 _CHECKPOINT_SECONDS = 0.2
 # The writer runs on the event loop, which must not stand still while another process writes.
@@ -72,7 +71,7 @@ class SqliteStore:
         self.reader = Objects(self._reader_connection)
         self._log_writer = LogWriter(self._writer_connection)
         self._log = LogReader(self._reader_connection)
-        self._meters: dict[str, Meter] = {}
+        self._view = SqliteLogView(self._log, self.reader)
         self._wal = _WalMover(path)
 
     @contextmanager
@@ -153,11 +152,7 @@ class SqliteStore:
 
     def find_event(self, sequence: int) -> MeterEvent | None:
         """Return a committed meter event; None if the log holds it no more."""
-        found = self._log.find(sequence)
-        if found is None:
-            return None
-        row, received_at_ms = found
-        return event_of(self._meter(row.meter), row, sequence, received_at_ms)
+        return self._view.find_event(sequence)
 
     def received_at_ms(self, sequence: int) -> int | None:
         """Return when an entry of the log was accepted; None if the log does not hold it."""
@@ -180,7 +175,7 @@ class SqliteStore:
         """Open a view of the log, and close it at the end."""
         connection = Connection(self._path, readonly=True)
         try:
-            yield SqliteLogView(connection)
+            yield SqliteLogView(LogReader(connection), Objects(connection))
         finally:
             connection.close()
 
@@ -310,13 +305,6 @@ class SqliteStore:
         self._wal.close()
         self._reader_connection.close()
         self._writer_connection.close()
-
-    def _meter(self, meter_id: str) -> Meter:
-        """Return a meter for its immutable parts: formula and payload keys."""
-        if meter_id not in self._meters:
-            (meter,) = self.reader.find(Meter, meter_table.c.id == meter_id)
-            self._meters[meter_id] = meter
-        return self._meters[meter_id]
 
 
 class _WalMover:

@@ -18,12 +18,13 @@ from meterbell.api.call import Call
 from meterbell.api.errors import answer_to_v2
 from meterbell.api.http import Answer, ClientGoneError, Headers, read_body
 from meterbell.api.params import read_params
+from meterbell.api.telling import tell
 from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
 from meterbell.api.v2.bodies import decode_body, require_json
 from meterbell.api.v2.route import NOT_KEYED, ROUTE, Keyed, Replayable, Route
 from meterbell.api.v2.sessions import SessionAuthenticator
 from meterbell.engine.stream import StreamBatch
-from meterbell.errors import MeterbellError, MethodNotAllowedError, NotFoundError
+from meterbell.errors import MethodNotAllowedError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
 from meterbell.wire.form import parse_form
@@ -45,6 +46,7 @@ _STREAMED_MAX = 20_000
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 T = TypeVar("T")
+_tell = partial(tell, answer_to=answer_to_v2, scheme=b"Bearer")
 
 logger = structlog.get_logger(__name__)
 
@@ -80,7 +82,7 @@ class V2Api:
         except ClientGoneError:
             raise
         except Exception as error:  # noqa: BLE001 - told and logged there
-            return _told(error, request_id)
+            return _tell(error, request_id)
 
     def report_stream(
         self, headers: Headers, raw: bytes, request_id: str, respond: Callable[[Answer], None]
@@ -101,7 +103,7 @@ class V2Api:
                 return False
             recording = self._begin_stream(batch, raw, headers)
         except Exception as error:  # noqa: BLE001 - told and logged there
-            respond(_told(error, request_id))
+            respond(_tell(error, request_id))
             return True
         if recording is None:
             respond(_DONE_BEFORE)
@@ -111,7 +113,7 @@ class V2Api:
             try:
                 done.result()
             except Exception as error:  # noqa: BLE001 - told and logged there
-                respond(_told(error, request_id))
+                respond(_tell(error, request_id))
             else:
                 respond(_NOTHING)
 
@@ -286,13 +288,6 @@ def _begun(record: Callable[[], Awaitable[Replayable]]) -> "asyncio.Future[Repla
     return asyncio.ensure_future(record())
 
 
-def _told(error: Exception, request_id: str) -> Answer:
-    """Return the answer that tells what went wrong; what nobody expected is logged."""
-    if not isinstance(error, MeterbellError):
-        logger.error("request failed unexpectedly", request=request_id, exc_info=error)
-    return _error_answer(error)
-
-
 def _keyed(call: Call, route: Route, raw: bytes, params: Mapping[str, Any]) -> Keyed:
     """Return what a request's Idempotency-Key stands for."""
     key = call.cause.idempotency_key
@@ -307,12 +302,3 @@ def _keyed(call: Call, route: Route, raw: bytes, params: Mapping[str, Any]) -> K
 
 def _digest(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=8).digest()
-
-
-def _error_answer(error: Exception) -> Answer:
-    found, body = answer_to_v2(error)
-    headers = [(b"stripe-should-retry", b"true" if found.should_retry else b"false")]
-    headers += [(name.lower().encode(), value.encode()) for name, value in found.headers]
-    if found.status == HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b'Bearer realm="meterbell"'))
-    return Answer(found.status, encode_json(body), tuple(headers))
