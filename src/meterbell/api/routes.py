@@ -35,6 +35,7 @@ from meterbell.api.v1 import (
     alert_insight,
     alerts,
     customers,
+    deliveries,
     events,
     meter_events,
     meters,
@@ -69,6 +70,7 @@ OPERATIONS: list[Operation] = [
     *events.OPERATIONS,
     *webhook_endpoints.OPERATIONS,
     *stripecli.OPERATIONS,
+    *deliveries.OPERATIONS,
 ]
 OURS = [*requests.OPERATIONS, *listeners.OPERATIONS]
 _DEFAULT_VERSION = DEFAULT_API_VERSION.encode()
