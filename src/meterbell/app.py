@@ -32,6 +32,7 @@ from meterbell.records import Delivery, Event, ThinEvent
 from meterbell.requestlog.log import RequestLog
 from meterbell.services import Services
 from meterbell.settings import Settings
+from meterbell.store.deliveries import find_outbox_readings
 from meterbell.store.locking import locked
 from meterbell.store.migrations import migrate
 from meterbell.store.sealing import unlock
@@ -327,6 +328,7 @@ def _readings(services: Services, indexes: KeyIndexes) -> dict[str, float]:
         "meterbell_keys_in_segments": in_segments,
         "meterbell_store_bytes": store.size_bytes(),
         "meterbell_log_events": store.count_events(state.log_begins),
+        **find_outbox_readings(store.reader),
         "meterbell_ready": float(not committer.failed),
     }
 

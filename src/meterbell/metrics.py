@@ -46,6 +46,9 @@ READ: dict[str, tuple[str, str]] = {
     "meterbell_keys_in_segments": ("gauge", "Identifiers and request keys in mapped files."),
     "meterbell_store_bytes": ("gauge", "Bytes of the database file that are in use."),
     "meterbell_log_events": ("gauge", "Meter events that the log holds."),
+    "meterbell_deliveries_pending": ("gauge", "Deliveries to be attempted; counted to 10,000."),
+    "meterbell_circuits_open": ("gauge", "Endpoints that are only probed."),
+    "meterbell_endpoints_disabled": ("gauge", "Endpoints that are disabled."),
     "meterbell_ready": ("gauge", "1 while the server takes requests, 0 once its store failed."),
 }
 """Metrics that are read when somebody asks: kind and meaning."""

@@ -148,8 +148,8 @@ class EndpointHealth(Struct, frozen=True, kw_only=True):
     Attributes:
         failures: In a row.
         failing_since_ms: End of the first of them.
-        openings: How often its circuit opened since the last success.
-        probe_at_ms: When it is asked again; None unless its circuit is open.
+        openings: How often its circuit opened since the last success; 0 while it is closed.
+        probe_at_ms: Nothing is attempted before; None if it may be at any time.
         disabled_reason: `user`; `gone` if it answered 410; `failing` if it only failed for days.
     """
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run, meterbell
+from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_for
 
@@ -196,3 +197,34 @@ def test_keys_need_a_data_folder(tmp_path: object) -> None:
 
     assert done.returncode == 1
     assert "There is no up-to-date database" in done.stderr
+
+
+def test_webhook_endpoints_from_creation_to_sending_again(run: Run) -> None:
+    with WebhookReceiver(status=500) as receiver:
+        made = run("webhooks", "create", receiver.url, "--events", "customer.created")
+        (endpoint,) = (one["id"] for one in data_of(run, "webhooks", "list")["data"])
+        run("customers", "create", "--id", "cus_webhooks")
+        receiver.wait_for(1)
+        ((event, delivery),) = (
+            (one["event"], one["id"])
+            for one in data_of(run, "webhooks", "deliveries", endpoint)["data"]
+        )
+        receiver.status = 200
+        again = run("webhooks", "resend", endpoint, event)
+        receiver.wait_for(2)
+        none = data_of(run, "webhooks", "resend-failed", endpoint, "--since", "1h")
+        shown = run("webhooks", "deliveries", endpoint, "--delivery", delivery)
+        health = run("webhooks", "get", endpoint)
+        off = data_of(run, "webhooks", "disable", endpoint)
+        refused = run("webhooks", "resend", endpoint, event)
+        on = data_of(run, "webhooks", "enable", endpoint)
+        bad = run("webhooks", "resend-failed", endpoint, "--since", "soon")
+
+    assert "whsec_" in made.stdout
+    assert delivery in again.stdout
+    assert none == {"resent": 0}
+    assert "status_500" in shown.stdout
+    assert "closed" in health.stdout
+    assert (off["status"], on["status"]) == ("disabled", "enabled")
+    assert (refused.returncode, "Enable it first" in refused.stderr) == (1, True)
+    assert (bad.returncode, "no duration" in bad.stderr) == (2, True)

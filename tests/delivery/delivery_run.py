@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 from typing_extensions import override
 
-from meterbell.clock import SettableClock
+from meterbell.clock import Clock, SettableClock
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.egress import Egress, parse_exempt
+from meterbell.delivery.lookup import Lookup
 from meterbell.engine.state import Limits, State
 from meterbell.ids import CountingIds, RandomIds
 from meterbell.ledger.committer import Committer, T
@@ -61,6 +62,8 @@ class DeliveryRun:
 
     Attributes:
         endpoints: As they were when they were added.
+        lookup: Finds the addresses of names for the next dispatcher.
+        ticking: What the dispatcher takes for the present, in place of `clock`.
         drain_seconds: How long the next dispatcher waits at its end.
     """
 
@@ -68,6 +71,8 @@ class DeliveryRun:
     committer: TestCommitter
     clock: SettableClock
     settings: Settings
+    lookup: Lookup | None = None
+    ticking: Clock | None = None
     dispatcher: Dispatcher | None = None
     endpoints: list[WebhookEndpoint] = field(default_factory=list)
     drain_seconds: float = 0.05
@@ -79,11 +84,12 @@ class DeliveryRun:
         self.dispatcher = Dispatcher(
             store=self.store,
             committer=self.committer,
-            clock=self.clock,
+            clock=self.ticking or self.clock,
             ids=CountingIds(),
             vault=TEST_VAULT,
             settings=self.settings,
             egress=LENIENT,
+            lookup=self.lookup,
             drain_seconds=self.drain_seconds,
         )
         self._task = asyncio.create_task(self.dispatcher.run())
@@ -114,15 +120,16 @@ class DeliveryRun:
         api_version: str | None = None,
         secret: str | None = None,
         standard_webhooks: bool = False,
+        enabled_events: Sequence[str] = ("*",),
     ) -> WebhookEndpoint:
-        """Store an endpoint for all events of its mode; return it with its secret in the clear."""
+        """Store an endpoint, by default for all events of its mode; return it, its secret plain."""
         number = len(self.endpoints) + 1
         endpoint = WebhookEndpoint(
             id=f"we_{number}",
             livemode=livemode,
             created=NOW,
             url=url,
-            enabled_events=["*"],
+            enabled_events=list(enabled_events),
             api_version=api_version,
             description=None,
             metadata={},
@@ -170,15 +177,18 @@ class DeliveryRun:
         await self.committer.execute(command)
 
     async def emit(
-        self, count: int = 1, *, livemode: bool = False, obj: dict[str, Any] | None = None
+        self,
+        count: int = 1,
+        *,
+        livemode: bool = False,
+        obj: dict[str, Any] | None = None,
+        event_type: str = "customer.created",
     ) -> list[Event]:
         """Commit some events in one transaction."""
 
         def command(transaction: Transaction) -> list[Event]:
             return [
-                transaction.emit(
-                    "customer.created", obj or {"object": "customer"}, livemode=livemode
-                )
+                transaction.emit(event_type, obj or {"object": "customer"}, livemode=livemode)
                 for _ in range(count)
             ]
 
@@ -228,7 +238,12 @@ class DeliveryRun:
 
 @asynccontextmanager
 async def open_delivery(
-    folder: Path, *, start: bool = True, timeout_seconds: int = TIMEOUT_SECONDS
+    folder: Path,
+    *,
+    start: bool = True,
+    timeout_seconds: int = TIMEOUT_SECONDS,
+    clock: Clock | None = None,
+    lookup: Lookup | None = None,
 ) -> AsyncIterator[DeliveryRun]:
     """Run an outbox over the database in a folder, which is made if there is none.
 
@@ -236,11 +251,13 @@ async def open_delivery(
         folder: Where the database is.
         start: Whether a dispatcher runs from the beginning.
         timeout_seconds: For one attempt.
+        clock: The present, in place of a clock that stands still.
+        lookup: Finds the addresses of names.
     """
     path = folder / "meterbell.db"
     migrate(path)
     store = SqliteStore(path)
-    clock = SettableClock(NOW * 1000)
+    settable = SettableClock(NOW * 1000)
     committed = asyncio.Event()
 
     def on_events(_events: Sequence[Event | ThinEvent], deliveries: Sequence[Delivery]) -> None:
@@ -250,7 +267,7 @@ async def open_delivery(
     committer = TestCommitter(
         store=store,
         state=State(limits=Limits()),
-        clock=clock,
+        clock=clock or settable,
         ids=RandomIds(),
         queue_max=10_000,
         on_events=on_events,
@@ -259,7 +276,9 @@ async def open_delivery(
     )
     committer.refused = asyncio.Event()
     settings = Settings(webhook_timeout_seconds=timeout_seconds)
-    run = DeliveryRun(store, committer, clock, settings, _committed=committed)
+    run = DeliveryRun(
+        store, committer, settable, settings, lookup=lookup, ticking=clock, _committed=committed
+    )
     committing = asyncio.create_task(committer.run())
     if start:
         run.start()

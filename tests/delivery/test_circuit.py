@@ -21,10 +21,13 @@ async def open_circuit(run: DeliveryRun, url: str) -> tuple[WebhookEndpoint, int
     """Add an endpoint, let it fail until its circuit is open, and return when it is asked again."""
     endpoint = await run.add_endpoint(url)
     await run.emit(FAILURES_MAX + 5)
-    await run.until(lambda: health(run, endpoint).probe_at_ms is not None)
-    probe_at_ms = health(run, endpoint).probe_at_ms
-    assert probe_at_ms is not None
-    return endpoint, probe_at_ms
+    while (facts := health(run, endpoint)).failures < FAILURES_MAX:
+        if facts.probe_at_ms is not None:
+            run.advance_to(facts.probe_at_ms)
+        before = facts.failures
+        await run.until(lambda: health(run, endpoint).failures > before)  # noqa: B023 - awaited
+    assert facts.probe_at_ms is not None
+    return endpoint, facts.probe_at_ms
 
 
 async def test_d2_an_open_circuit_lets_one_probe_through_and_wastes_no_attempt(

@@ -170,6 +170,8 @@ async def test_d5_a_rolled_secret_signs_beside_the_new_one_until_its_end(tmp_pat
             ends_at_ms=start_ms + ROLLED_SECONDS * 1000,
         )
         await run.change(endpoint, **columns)
+        await run.until_attempts(1)
+        receiver.answer = always(200)  # no pause follows
         await attempted(run, 1, start_ms + ROLLED_SECONDS * 1000 - 1)
         await attempted(run, 2, start_ms + ROLLED_SECONDS * 1000)
         # The next retry is due later than what the packages take for the present.

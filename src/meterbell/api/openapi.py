@@ -50,6 +50,7 @@ _TAGS = {
     "/v1/webhook_endpoints": "Webhook endpoints",
     "/v1/stripecli": "Listeners",
     "/meterbell/listeners": "Listeners",
+    "/meterbell/webhook_endpoints": "Webhook endpoints",
     "/meterbell/requests": "Request log",
 }
 TAGS = [*dict.fromkeys(_TAGS.values()), "Event destinations"]

@@ -36,6 +36,7 @@ from meterbell.api.v1 import (
     alert_insight,
     alerts,
     customers,
+    deliveries,
     events,
     meter_events,
     meters,
@@ -68,6 +69,7 @@ OPERATIONS: list[Operation] = [
     *events.OPERATIONS,
     *webhook_endpoints.OPERATIONS,
     *stripecli.OPERATIONS,
+    *deliveries.OPERATIONS,
 ]
 OURS = [*requests.OPERATIONS, *listeners.OPERATIONS]
 _DEFAULT_VERSION = DEFAULT_API_VERSION.encode()

@@ -1,5 +1,6 @@
 """What answers look like, as JSON schemas: written once, as data, beside `wire.objects`."""
 
+from meterbell.api.delivery_schemas import DELIVERY_SCHEMAS
 from meterbell.api.insight_schemas import INSIGHT_SCHEMAS
 from meterbell.api.listener_schemas import LISTENER_SCHEMAS
 from meterbell.api.schema_parts import (
@@ -230,6 +231,7 @@ SCHEMAS: dict[str, Schema] = {
     "billing.meter_event_summary": _SUMMARY,
     "billing.alert": _ALERT,
     "billing.alert_triggered": _TRIGGERED,
+    **DELIVERY_SCHEMAS,
     **INSIGHT_SCHEMAS,
     "event": _EVENT,
     "webhook_endpoint": _ENDPOINT,

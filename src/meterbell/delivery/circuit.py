@@ -1,8 +1,10 @@
 """When an endpoint that fails is left alone, asked again, and given up. Rules D2 and D3, pure.
 
-After ten failures in a row its circuit is open: nothing is attempted but one probe at a time, at
-growing pauses. What was due waits meanwhile, with the attempts that it has left. The first success
-closes the circuit. After five days of nothing but failures the endpoint is disabled.
+From the second failure in a row on, a short and growing pause follows each, so that endpoints that
+fail at once, and many deliveries for them, don't keep the server busy. After ten its circuit is
+open: one probe at a time, at pauses of seconds and then minutes. What was due waits meanwhile, with
+the attempts that it has left. The first success ends all of that. After five days of nothing but
+failures the endpoint is disabled.
 """
 
 import msgspec
@@ -13,6 +15,7 @@ FAILURES_MAX = 10
 FAILING_MS_MAX = 5 * 24 * 3_600_000
 PROBE_MS_MIN = 5_000
 PROBE_MS_MAX = 5 * 60_000
+_PAUSE_MS = 50
 SLOTS = 4
 _SPREAD_PARTS = 5
 JITTER_MAX = 1000
@@ -36,16 +39,26 @@ def after_attempt(
         failures=health.failures + 1,
         failing_since_ms=now_ms if health.failing_since_ms is None else health.failing_since_ms,
     )
-    if health.failures < FAILURES_MAX or (health.probe_at_ms or 0) > now_ms:
-        # Attempts that were in flight when the circuit opened change nothing about the pause.
+    if health.failures == 1 or (health.probe_at_ms or 0) > now_ms:
+        # Attempts that were in flight when a pause began change nothing about it.
         return health
-    pause = min(PROBE_MS_MIN << min(health.openings, 16), PROBE_MS_MAX)
+    if is_open(health):
+        pause = min(PROBE_MS_MIN << min(health.openings, 16), PROBE_MS_MAX)
+        openings = health.openings + 1
+    else:
+        pause = min(_PAUSE_MS << (health.failures - 2), PROBE_MS_MIN)
+        openings = 0
     spread = pause // _SPREAD_PARTS
     return msgspec.structs.replace(
         health,
-        openings=health.openings + 1,
+        openings=openings,
         probe_at_ms=now_ms + pause - spread + 2 * spread * jitter // JITTER_MAX,
     )
+
+
+def is_open(health: EndpointHealth) -> bool:
+    """Return whether an endpoint's circuit is open."""
+    return health.failures >= FAILURES_MAX
 
 
 def is_given_up(health: EndpointHealth, *, now_ms: int) -> bool:

@@ -13,6 +13,7 @@ import structlog
 from meterbell.clock import Clock
 from meterbell.delivery.egress import Egress
 from meterbell.delivery.lane import Lane
+from meterbell.delivery.lookup import Lookup
 from meterbell.delivery.outbox import OnAttempt, Outbox
 from meterbell.delivery.sender import Sender
 from meterbell.ids import IdSource
@@ -23,6 +24,7 @@ from meterbell.store.base import Store
 from meterbell.vault import Vault
 
 _DRAIN_SECONDS = 3.0
+_START_SECONDS = 0.01
 
 logger = structlog.get_logger(__name__)
 
@@ -40,6 +42,7 @@ class Dispatcher:
         settings: Settings,
         egress: Egress,
         vault: Vault,
+        lookup: Lookup | None = None,
         drain_seconds: float = _DRAIN_SECONDS,
         on_attempt: OnAttempt | None = None,
     ) -> None:
@@ -53,6 +56,7 @@ class Dispatcher:
             settings: Time for one attempt.
             egress: Which addresses may be dialled.
             vault: Opens the secrets of endpoints.
+            lookup: Finds the addresses of names.
             drain_seconds: How long attempts in flight may take at the end.
             on_attempt: Told of each attempt once it is on record.
         """
@@ -61,6 +65,7 @@ class Dispatcher:
         self._outbox = Outbox(store, committer, clock, ids, vault=vault, **told)
         self._timeout_seconds = settings.webhook_timeout_seconds
         self._egress = egress
+        self._lookup = lookup or Lookup()
         self._sender: Sender | None = None
         self._lanes: dict[str, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,12 +75,17 @@ class Dispatcher:
         """Deliver until cancelled; attempts in flight then get a moment to end."""
         # In a thread, because reading all certificates that the system trusts takes a while.
         sender = await asyncio.to_thread(
-            Sender, timeout_seconds=self._timeout_seconds, egress=self._egress
+            Sender,
+            timeout_seconds=self._timeout_seconds,
+            egress=self._egress,
+            lookup=self._lookup,
         )
         self._sender = sender
         try:
             for endpoint in self._outbox.endpoints_with_deliveries():
                 self._lane(sender, endpoint.id, livemode=endpoint.livemode)
+                # What is overdue after a start does not all begin at once.
+                await asyncio.sleep(_START_SECONDS)
             await asyncio.Event().wait()
         finally:
             self._sender = None

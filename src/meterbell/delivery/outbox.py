@@ -9,7 +9,7 @@ from typing import Literal
 import structlog
 
 from meterbell.clock import Clock
-from meterbell.delivery.circuit import after_attempt, is_given_up
+from meterbell.delivery.circuit import after_attempt, is_given_up, is_open
 from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.schedule import (
     JITTER_MAX,
@@ -266,7 +266,7 @@ def _note(
     if reason is not None:
         disable(transaction, present, reason=reason)
         logger.warning("endpoint disabled", endpoint=endpoint.id, reason=reason)
-    elif after.probe_at_ms is not None and before.probe_at_ms is None:
+    elif is_open(after) and not is_open(before):
         logger.warning("circuit opened", endpoint=endpoint.id, failures=after.failures)
-    elif before.probe_at_ms is not None and after.probe_at_ms is None:
+    elif is_open(before) and not is_open(after):
         logger.info("circuit closed", endpoint=endpoint.id)

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 _FINAL = frozenset({"bad_url", "event_missing", "not_sendable"})
-_OURS = frozenset({"event_missing", "event_unreadable", "not_sendable", "internal_error"})
+_OURS = _FINAL | {"event_unreadable", "secret_unreadable", "internal_error"}
 
 
 class Outcome(NamedTuple):

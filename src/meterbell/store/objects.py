@@ -13,6 +13,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -148,9 +149,12 @@ class Objects:
         sql = _put_sql(table_of(record), _field_names(record))
         self._connection.run(sql, _values(item))
 
-    def count(self, record: type[Any], *where: ColumnElement[bool]) -> int:
-        """Return how many objects meet all conditions."""
-        statement = select(func.count()).select_from(table_of(record)).where(*where)
+    def count(
+        self, record: type[Any], *where: ColumnElement[bool], limit: int | None = None
+    ) -> int:
+        """Return how many objects meet all conditions; counting ends at a limit."""
+        found = select(literal(1)).select_from(table_of(record)).where(*where).limit(limit)
+        statement = select(func.count()).select_from(found.subquery())
         return int(self._connection.execute(statement)[0][0])
 
     def page(

@@ -281,8 +281,8 @@ endpoint_health = Table(
     Column("disabled_reason", Text),
     sqlite_strict=True,
 )
-"""How an endpoint is that failed or was disabled; one without a row is well. `probe_at_ms` stands
-while its circuit is open."""
+"""How an endpoint is that failed or was disabled; one without a row is well. Nothing is
+attempted before `probe_at_ms`; `openings` is 0 unless its circuit is open."""
 
 listener = Table(
     "listener",

@@ -1,5 +1,7 @@
 """Circuits of endpoints: when they open, how long, and when an endpoint is given up."""
 
+import itertools
+
 from meterbell.delivery.circuit import (
     FAILING_MS_MAX,
     FAILURES_MAX,
@@ -9,6 +11,7 @@ from meterbell.delivery.circuit import (
     SLOTS,
     after_attempt,
     is_given_up,
+    is_open,
     slots,
 )
 from meterbell.records import EndpointHealth
@@ -24,28 +27,44 @@ def failing(
     return health
 
 
-def test_d2_a_circuit_opens_after_so_many_failures_in_a_row() -> None:
-    nearly = failing(WELL, FAILURES_MAX - 1, now_ms=1000)
-    opened = failing(nearly, 1, now_ms=2000)
+def failing_in_turn(times: int) -> EndpointHealth:
+    """Return an endpoint after failures that each came as soon as they could."""
+    health = WELL
+    for _ in range(times):
+        health = failing(health, 1, now_ms=health.probe_at_ms or 0)
+    return health
 
-    assert nearly.probe_at_ms is None
-    assert opened.probe_at_ms == 2000 + PROBE_MS_MIN
-    assert opened.failing_since_ms == 1000
+
+def test_d2_a_circuit_opens_after_so_many_failures_in_a_row() -> None:
+    nearly = failing_in_turn(FAILURES_MAX - 1)
+    opened = failing(nearly, 1, now_ms=nearly.probe_at_ms or 0)
+
+    assert not is_open(nearly)
+    assert is_open(opened)
+    assert opened.probe_at_ms == (nearly.probe_at_ms or 0) + PROBE_MS_MIN
+    assert opened.failing_since_ms == 0
     assert after_attempt(opened, succeeded=True, now_ms=3000, jitter=0) == WELL
-    recovered = after_attempt(nearly, succeeded=True, now_ms=3000, jitter=0)
-    assert failing(recovered, FAILURES_MAX - 1, now_ms=4000).probe_at_ms is None
+    assert after_attempt(nearly, succeeded=True, now_ms=3000, jitter=0) == WELL
+
+
+def test_d2_short_pauses_follow_failures_from_the_second_on() -> None:
+    ends = [failing_in_turn(count).probe_at_ms or 0 for count in range(1, FAILURES_MAX)]
+    pauses = [after - before for before, after in itertools.pairwise(ends)]
+
+    assert ends[0] == 0
+    assert pauses == [50, 100, 200, 400, 800, 1600, 3200, PROBE_MS_MIN]
 
 
 def test_d2_what_was_in_flight_when_it_opened_does_not_lengthen_the_pause() -> None:
-    opened = failing(WELL, FAILURES_MAX, now_ms=1000)
-    later = failing(opened, 3, now_ms=1001)
+    opened = failing_in_turn(FAILURES_MAX)
+    later = failing(opened, 3, now_ms=(opened.probe_at_ms or 0) - 1)
 
     assert (later.probe_at_ms, later.openings) == (opened.probe_at_ms, 1)
     assert later.failures == FAILURES_MAX + 3
 
 
 def test_d2_pauses_between_probes_grow_to_a_limit_and_are_spread() -> None:
-    health, pauses = failing(WELL, FAILURES_MAX, now_ms=0), []
+    health, pauses = failing_in_turn(FAILURES_MAX), []
     for _ in range(60):
         at = health.probe_at_ms or 0
         health = failing(health, 1, now_ms=at)
@@ -54,7 +73,8 @@ def test_d2_pauses_between_probes_grow_to_a_limit_and_are_spread() -> None:
     assert pauses[:3] == [2 * PROBE_MS_MIN, 4 * PROBE_MS_MIN, 8 * PROBE_MS_MIN]
     assert set(pauses[6:]) == {PROBE_MS_MAX}
     for jitter, pause in ((0, PROBE_MS_MIN * 4 // 5), (JITTER_MAX, PROBE_MS_MIN * 6 // 5)):
-        assert failing(WELL, FAILURES_MAX, now_ms=0, jitter=jitter).probe_at_ms == pause
+        nearly = EndpointHealth(endpoint="we_1", failures=FAILURES_MAX - 1)
+        assert failing(nearly, 1, now_ms=0, jitter=jitter).probe_at_ms == pause
 
 
 def test_d3_five_days_of_nothing_but_failures_are_enough() -> None:

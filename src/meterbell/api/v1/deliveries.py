@@ -1,0 +1,166 @@
+"""Ours, beside Stripe's webhook endpoints: how they are, their deliveries, sending again.
+
+Webhook endpoints of v1 and event destinations of v2 are the same here.
+"""
+
+from typing import Any
+
+from meterbell.api.call import Call, Operation, no_such, no_such_in_body
+from meterbell.api.find import find_in_path
+from meterbell.api.lists import LIMIT_DEFAULT, PAGING, envelope, require_one_cursor
+from meterbell.api.params import ID_LENGTH_MAX, Choice, Integer, Text
+from meterbell.errors import InvalidParamError
+from meterbell.ledger.deliveries import RESEND_MAX, resend, resend_failed
+from meterbell.ledger.transaction import Transaction
+from meterbell.records import Delivery, Event, ThinEvent, WebhookEndpoint
+from meterbell.store.deliveries import (
+    STATUSES,
+    find_attempts,
+    find_endpoint_facts,
+    page_deliveries,
+)
+from meterbell.store.objects import Objects
+from meterbell.wire.deliveries import parse_delivery_id, render_delivery, render_health
+
+_PATH = "/meterbell/webhook_endpoints/{id}"
+_ATTEMPTS_SHOWN = 20
+_TIME_MAX = 10**11
+
+
+def _find(objects: Objects, call: Call) -> WebhookEndpoint:
+    return find_in_path(objects, call, WebhookEndpoint, noun="webhook endpoint", placeholder="id")
+
+
+def _find_enabled(objects: Objects, call: Call) -> WebhookEndpoint:
+    endpoint = _find(objects, call)
+    if endpoint.status == "disabled":
+        raise InvalidParamError(
+            f"Webhook endpoint {endpoint.id} is disabled. Enable it first: disabled=false for a "
+            "webhook endpoint, /enable for an event destination."
+        )
+    return endpoint
+
+
+def _health(call: Call) -> dict[str, Any]:
+    objects = call.services.store.reader
+    endpoint = _find(objects, call)
+    facts = find_endpoint_facts(objects, endpoint.id, attempts_max=_ATTEMPTS_SHOWN)
+    return render_health(
+        endpoint,
+        facts.health,
+        counts=facts.counts,
+        attempts=facts.attempts,
+        now_ms=call.services.clock.now_ms(),
+    )
+
+
+def _delivery(objects: Objects, endpoint: WebhookEndpoint, text: str) -> Delivery | None:
+    number = parse_delivery_id(text)
+    if number is None:
+        return None
+    return objects.fetch(Delivery, number=number, endpoint=endpoint.id)
+
+
+def _list(call: Call) -> dict[str, Any]:
+    require_one_cursor(call)
+    objects, params = call.services.store.reader, call.params
+    endpoint = _find(objects, call)
+    cursors: dict[str, int] = {}
+    for param, name in (("starting_after", "after"), ("ending_before", "before")):
+        if param in params:
+            found = _delivery(objects, endpoint, params[param])
+            if found is None:
+                raise no_such_in_body("delivery", params[param], param=param)
+            cursors[name] = found.number
+    page = page_deliveries(
+        objects,
+        endpoint.id,
+        statuses=[params["status"]] if "status" in params else STATUSES,
+        limit=params.get("limit", LIMIT_DEFAULT),
+        **cursors,
+    )
+    return envelope(call, [render_delivery(one) for one in page.items], has_more=page.has_more)
+
+
+def _retrieve(call: Call) -> dict[str, Any]:
+    objects = call.services.store.reader
+    delivery = _delivery(objects, _find(objects, call), call.ids["delivery"])
+    if delivery is None:
+        raise no_such("delivery", call.ids["delivery"])
+    return render_delivery(delivery, attempts=find_attempts(objects, delivery))
+
+
+def _resend(call: Call, transaction: Transaction) -> dict[str, Any]:
+    objects = transaction.objects
+    endpoint = _find_enabled(objects, call)
+    event_id = call.params["event"]
+    is_thin = endpoint.event_payload == "thin"
+    event: Event | ThinEvent | None
+    if is_thin:
+        event = objects.get(ThinEvent, event_id, livemode=call.livemode)
+    else:
+        event = objects.get(Event, event_id, livemode=call.livemode)
+    if event is None:
+        raise no_such_in_body("thin event" if is_thin else "event", event_id, param="event")
+    return render_delivery(resend(transaction, event, endpoint))
+
+
+def _resend_failed(call: Call, transaction: Transaction) -> dict[str, Any]:
+    endpoint = _find_enabled(transaction.objects, call)
+    since_ms = call.params["since"] * 1000
+    again = resend_failed(transaction, endpoint, since_ms=since_ms)
+    return {
+        "object": "meterbell.resent",
+        "has_more": len(again) == RESEND_MAX,
+        "resent": len(again),
+        "webhook_endpoint": endpoint.id,
+    }
+
+
+OPERATIONS = [
+    Operation(
+        method="GET",
+        path=f"{_PATH}/health",
+        summary="Tell how an endpoint is: circuit, deliveries, why it is disabled",
+        returns="meterbell.webhook_endpoint_health",
+        read=_health,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_PATH}/deliveries",
+        summary="List an endpoint's deliveries",
+        returns="list:meterbell.delivery",
+        params={"status": Choice(values=STATUSES), **PAGING},
+        read=_list,
+    ),
+    Operation(
+        method="GET",
+        path=f"{_PATH}/deliveries/{{delivery}}",
+        summary="Retrieve a delivery with its attempts",
+        returns="meterbell.delivery",
+        read=_retrieve,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/resend",
+        summary="Send an event to an endpoint again, or for the first time",
+        returns="meterbell.delivery",
+        params={"event": Text(length_max=ID_LENGTH_MAX, required=True)},
+        write=_resend,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/resend_failed",
+        summary="Send an endpoint again what failed since a time, up to 500 deliveries at a time",
+        returns="meterbell.resent",
+        params={
+            "since": Integer(
+                minimum=0,
+                maximum=_TIME_MAX,
+                required=True,
+                description="Unix seconds: earlier deliveries stay as they are.",
+            )
+        },
+        write=_resend_failed,
+    ),
+]

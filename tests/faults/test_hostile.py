@@ -1,0 +1,161 @@
+"""A thousand hostile endpoints beside a healthy one, against a real server: rule D2, deep."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import apsw
+import pytest
+
+from meterbell.clock import SystemClock
+from meterbell.ids import RandomIds
+from meterbell.store.endpoint_secrets import seal_secret
+from meterbell.store.sealing import unlock
+from tests.support.hostile import KINDS, url_of
+from tests.support.receiver import WebhookReceiver
+from tests.support.server import ServerProcess
+from tests.support.waiting import wait_for
+
+ENDPOINTS = 1000
+QUEUED = 10
+TIMEOUT_SECONDS = 2
+HEALTHY_EVENTS = 300
+PER_SECOND = 10
+P99_MS_MORE_MAX = 50
+MEMORY_KIB_MORE_MAX = 100 * 1024
+
+
+@contextmanager
+def hostile_process() -> Iterator[dict[str, int]]:
+    """Run the hostile endpoints in a process of their own; give their ports by kind."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.hostile"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.stdin.close()
+        process.wait(30)
+        process.stdout.close()
+
+
+def memory_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def wait_until(instant: float) -> None:
+    wait_for(lambda: time.monotonic() >= instant, "the next event's time")
+
+
+def rows(connection: apsw.Connection, sql: str) -> list[Any]:
+    return list(connection.execute(sql))
+
+
+def healthy_p99_ms(server: ServerProcess, receiver: WebhookReceiver, name: str) -> float:
+    """Make events at a steady pace; return the time until they arrived that 99 of 100 kept."""
+    client = server.client
+    begun: dict[str, float] = {}
+    start = time.monotonic()
+    for number in range(HEALTHY_EVENTS):
+        wait_until(start + number / PER_SECOND)
+        customer = f"cus_{name}{number}"
+        begun[customer] = time.time()  # noqa: TID251 - compared with the receiver's clock
+        client.v1.customers.create(cast("Any", {"id": customer}))
+
+    def arrived() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for received in receiver.received:
+            customer = json.loads(received.body)["data"]["object"]["id"]
+            if customer in begun:
+                found.setdefault(customer, received.received_at)
+        return found
+
+    wait_for(lambda: len(arrived()) == HEALTHY_EVENTS, "last healthy delivery", timeout_seconds=60)
+    delays = sorted((at - begun[customer]) * 1000 for customer, at in arrived().items())
+    return delays[len(delays) * 99 // 100]
+
+
+def queue_hostile(database: Path, ports: dict[str, int]) -> int:
+    """Write endpoints and what is queued for them into the database of a stopped server."""
+    now_ms = SystemClock().now_ms()
+    key_file = database.with_name("secret-keys")
+    vault = unlock(database, keys=None, key_file=key_file, ids=RandomIds())
+    with closing(apsw.Connection(str(database))) as connection, connection:
+        events = []
+        for number in range(QUEUED):
+            connection.execute(
+                "INSERT INTO event (id, livemode, created, type, api_version, data, deliveries)"
+                " VALUES (?, 0, ?, 'product.created', '2026-10-28.endive', '{\"object\": {}}', 0)",
+                (f"evt_hostile{number}", now_ms // 1000),
+            )
+            events.append(f"evt_hostile{number}")
+        for number in range(ENDPOINTS):
+            endpoint = f"we_hostile{number}"
+            kind = KINDS[number % len(KINDS)]
+            connection.execute(
+                "INSERT INTO webhook_endpoint (id, livemode, created, url, enabled_events,"
+                " metadata, status, secret) VALUES (?, 0, ?, ?, '[\"product.created\"]', '{}',"
+                " 'enabled', ?)",
+                (
+                    endpoint,
+                    now_ms // 1000,
+                    url_of(kind, ports, number),
+                    seal_secret(vault, endpoint, "whsec_hostile"),
+                ),
+            )
+            for event in events:
+                connection.execute(
+                    "INSERT INTO delivery (event, endpoint, livemode, created_ms, status,"
+                    " attempts, next_attempt_at_ms) VALUES (?, ?, 0, ?, 'pending', 0, ?)",
+                    (event, endpoint, now_ms, now_ms),
+                )
+    return ENDPOINTS * QUEUED
+
+
+@pytest.mark.deep
+def test_d2_a_thousand_hostile_endpoints_beside_a_healthy_one(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = ServerProcess(
+        data, arguments=("--webhook-timeout-seconds", str(TIMEOUT_SECONDS)), seconds_max=120
+    )
+    with hostile_process() as ports, WebhookReceiver() as receiver, server:
+        server.client.v1.webhook_endpoints.create(
+            {"url": receiver.url, "enabled_events": ["customer.created"]}
+        )
+        baseline_ms = healthy_p99_ms(server, receiver, "baseline")
+        before_kib = memory_kib(server.pid)
+        server.stop()
+        queued = queue_hostile(data / "meterbell.db", ports)
+        server.start()
+        hostile_ms = healthy_p99_ms(server, receiver, "hostile")
+        after_kib = memory_kib(server.pid)
+        server.stop()
+
+    with closing(apsw.Connection(str(data / "meterbell.db"))) as connection:
+        ((left,),) = rows(
+            connection, "SELECT count(*) FROM delivery WHERE endpoint LIKE 'we_hostile%'"
+        )
+        ((longest_ms, attempts),) = rows(
+            connection, "SELECT max(duration_ms), count(*) FROM attempt"
+        )
+        outcomes = dict(rows(connection, "SELECT outcome, count(*) FROM attempt GROUP BY outcome"))
+    print(
+        f"p99 {baseline_ms:.1f} ms alone, {hostile_ms:.1f} ms beside {ENDPOINTS} hostile endpoints;"
+        f" memory {(after_kib - before_kib) / 1024:.0f} MiB more; {attempts} attempts, the longest"
+        f" {longest_ms} ms; {outcomes}"
+    )
+    assert left == queued
+    assert hostile_ms - baseline_ms <= P99_MS_MORE_MAX
+    assert after_kib - before_kib < MEMORY_KIB_MORE_MAX
+    assert longest_ms <= TIMEOUT_SECONDS * 1000 + 500

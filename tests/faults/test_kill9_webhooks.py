@@ -1,0 +1,151 @@
+"""Kill -9 while receivers fail: all webhooks arrive, and only what was in flight comes twice.
+
+After each kill the server starts some minutes later, so that retries come due in the run's time.
+"""
+
+import json
+from collections import Counter
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from random import Random  # noqa: TID251 - seeded, so that a failure can be repeated
+
+import apsw
+import pytest
+
+from meterbell.clock import SystemClock
+from meterbell.delivery.circuit import SLOTS
+from meterbell.ids import RandomIds
+from meterbell.store.endpoint_secrets import seal_secret
+from meterbell.store.migrations import migrate
+from meterbell.store.sealing import unlock
+from tests.support.receiver import Received, Reply, WebhookReceiver
+from tests.support.server import ServerProcess
+from tests.support.waiting import wait_for
+
+LATER_SECONDS = 1200
+FAILING = 0.2
+
+
+class Flaky:
+    """A receiver's mind: fails now and then, and remembers what it took, and in which body."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.taken: list[str] = []
+        self.bodies: dict[str, set[bytes]] = {}
+
+    def respond(self, received: Received) -> Reply:
+        event = str(json.loads(received.body)["id"])
+        self.bodies.setdefault(event, set()).add(received.body)
+        if self._random.random() < FAILING:
+            return Reply(500)
+        self.taken.append(event)
+        return Reply(200)
+
+
+def done_events(database: Path) -> set[str]:
+    """Return the events whose delivery is recorded as done; the server is not running."""
+    with closing(apsw.Connection(str(database))) as connection:
+        rows = connection.execute("SELECT event FROM delivery WHERE status = 'succeeded'")
+        return {str(event) for (event,) in rows}
+
+
+def is_nothing_due(database: Path, now_ms: int) -> bool:
+    with closing(apsw.Connection(str(database))) as connection:
+        due = connection.execute(
+            "SELECT 1 FROM delivery WHERE next_attempt_at_ms <= ? LIMIT 1", (now_ms,)
+        )
+        return not list(due)
+
+
+def add_live_endpoint(database: Path, url: str) -> None:
+    """Write a webhook endpoint of live mode into the database of a server that never ran."""
+    key_file = database.with_name("secret-keys")
+    vault = unlock(database, keys=None, key_file=key_file, ids=RandomIds())
+    with closing(apsw.Connection(str(database))) as connection:
+        connection.execute(
+            "INSERT INTO webhook_endpoint (id, livemode, created, url, enabled_events, metadata,"
+            " status, secret) VALUES ('we_1', 1, ?, ?, '[\"*\"]', '{}', 'enabled', ?)",
+            (
+                SystemClock().now_ms() // 1000,
+                url,
+                seal_secret(vault, "we_1", "whsec_0123456789"),
+            ),
+        )
+
+
+def queue_live(database: Path, *, first: int, count: int) -> None:
+    """Write events and their deliveries into the database of a server that is not running."""
+    with closing(apsw.Connection(str(database))) as connection, connection:
+        ((endpoint, now_ms),) = list(
+            connection.execute("SELECT id, created * 1000 FROM webhook_endpoint LIMIT 1")
+        )
+        for number in range(first, first + count):
+            connection.execute(
+                "INSERT INTO event (id, livemode, created, type, api_version, data, deliveries)"
+                " VALUES (?, 1, ?, 'product.created', '2026-10-28.endive', '{\"object\": {}}', 1)",
+                (f"evt_{number}", now_ms // 1000),
+            )
+            connection.execute(
+                "INSERT INTO delivery (event, endpoint, livemode, created_ms, status, attempts,"
+                " next_attempt_at_ms) VALUES (?, ?, 1, ?, 'pending', 0, ?)",
+                (f"evt_{number}", endpoint, now_ms, now_ms),
+            )
+
+
+def kill_and_check(tmp_path: Path, *, events: int, kills: int, seed: int) -> None:
+    data, later = tmp_path / "data", 0
+    database = data / "meterbell.db"
+    flaky = Flaky(Random(seed))
+
+    def server_later() -> ServerProcess:
+        return ServerProcess(
+            data,
+            arguments=("--egress-allow", "http://127.0.0.0/8"),
+            environment={"METERBELL_LATER_SECONDS": str(later)},
+            module="tests.support.later_server",
+        )
+
+    data.mkdir()
+    migrate(database)
+    with WebhookReceiver() as receiver:
+        receiver.respond = flaky.respond
+        add_live_endpoint(database, receiver.url)
+        in_flight: set[str] = set()
+        for cycle in range(kills):
+            queue_live(database, first=cycle * events // kills, count=events // kills)
+            before = len(receiver.received)
+            server = server_later()
+            server.start()
+            receiver.wait_for(before + events // kills // 2)
+            server.kill()
+            # What arrived and is not on record was in flight, at this kill or an earlier one.
+            unrecorded = set(flaky.taken) - done_events(database)
+            assert len(unrecorded - in_flight) <= SLOTS
+            in_flight |= unrecorded
+            later += LATER_SECONDS
+        while len(done_events(database)) < events:
+            with server_later():
+                now_ms = SystemClock().now_ms() + later * 1000
+                wait_for(partial(is_nothing_due, database, now_ms), "end of what is due")
+            # What failed again is due hours later, and then it is hours later.
+            later += 12 * LATER_SECONDS
+
+    counts = Counter(flaky.taken)
+    twice = sum(count > 1 for count in counts.values())
+    print(f"{len(counts)} of {events} arrived over {kills} kills, {twice} of them twice")
+    assert len(counts) == events
+    assert {event for event, count in counts.items() if count > 1} <= in_flight
+    assert [event for event, found in flaky.bodies.items() if len(found) > 1] == []
+
+
+def test_d1_kill_9_while_webhooks_fail_loses_none_and_doubles_only_what_was_in_flight(
+    tmp_path: Path,
+) -> None:
+    kill_and_check(tmp_path, events=30, kills=1, seed=1)
+
+
+@pytest.mark.deep
+def test_d1_fifty_kills_while_ten_thousand_webhooks_are_sent(tmp_path: Path) -> None:
+    kill_and_check(tmp_path, events=10_000, kills=50, seed=2)
