@@ -1,6 +1,6 @@
 """Websockets of listeners: who may open one, and the ASGI messages behind it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from http import HTTPStatus
 
 from starlette.types import Receive, Scope, Send
@@ -72,7 +72,7 @@ class Sockets:
             return False
         return True
 
-    def _requests(self, listener: Listener) -> AsyncIterator[bytes] | None:
+    def _requests(self, listener: Listener) -> AsyncGenerator[bytes, None] | None:
         """Return the frames of requests that a listener wants to see, as these are answered."""
         if REQUESTS not in listener.features:
             return None
@@ -106,7 +106,7 @@ class _AsgiSocket:
 
 async def _frames(
     feed: RequestFeed, wanted: RequestFilter, *, livemode: bool
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     with feed.listening() as newest:
         cursor = newest
         while True:

@@ -1,7 +1,7 @@
 """Those who wait for new events: the Stripe CLI, `meterbell listen` and open pages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
 
 from meterbell.clock import Clock
 from meterbell.delivery.listening import Listening, Socket
@@ -79,7 +79,7 @@ class Listeners:
         *,
         livemode: bool,
         is_allowed: Callable[[], bool],
-        also: Callable[[Listener], AsyncIterator[bytes] | None],
+        also: Callable[[Listener], AsyncGenerator[bytes, None] | None],
     ) -> None:
         """Serve a connection until it is over; it takes the place of an older one.
 

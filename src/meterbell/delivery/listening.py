@@ -5,8 +5,8 @@ or to the next, is told of nothing twice.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -121,7 +121,7 @@ class Listening:
         if self._receiving is not None:
             self._receiving.cancel()
 
-    async def run(self, also: AsyncIterator[bytes] | None = None) -> None:
+    async def run(self, also: AsyncGenerator[bytes, None] | None = None) -> None:
         """Serve the connection until it is over.
 
         Args:
@@ -221,9 +221,11 @@ class Listening:
             return False
         return True
 
-    async def _send_also(self, frames: AsyncIterator[bytes]) -> None:
-        async for frame in frames:
-            await self._socket.send(frame)
+    async def _send_also(self, frames: AsyncGenerator[bytes, None]) -> None:
+        # Closed at once, so that nobody goes on to collect for a listener that is gone.
+        async with aclosing(frames):
+            async for frame in frames:
+                await self._socket.send(frame)
 
     async def _close(self, code: int, reason: str) -> None:
         with suppress(OSError):  # it is over already

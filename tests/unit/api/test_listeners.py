@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from meterbell.delivery.listener_sessions import LISTENERS_MAX, Wish, begin_listener
 from meterbell.errors import OverloadedError
-from meterbell.records import Listener
+from meterbell.records import Delivery, Listener
 from tests.unit.api.running import LIVE_KEY, Api, Reply
 
 SESSIONS = "/v1/stripecli/sessions"
@@ -266,6 +266,25 @@ async def test_an_event_is_sent_again_to_those_who_listen(api: Api) -> None:
         await socket.event(told="cus_2")
 
 
+async def test_an_event_is_sent_again_to_one_endpoint(api: Api) -> None:
+    params = {"url": "http://127.0.0.1:4243/", "enabled_events": ["customer.deleted"]}
+    endpoint = (await api.made("/v1/webhook_endpoints", params))["id"]
+    await api.customer("cus_1")
+    (event,) = await api.events()
+    path, again = f"/v1/events/{event['id']}/retry", {"webhook_endpoint": endpoint}
+
+    answered = await api.made(path, again)
+    deliveries = api.services.store.reader.find(Delivery)
+    await api.made(f"/v1/webhook_endpoints/{endpoint}", {"disabled": "true"})
+    refused = await api.send("POST", path, again)
+
+    assert (answered["id"], answered["pending_webhooks"]) == (event["id"], 1)
+    assert [(d.event, d.endpoint, d.status) for d in deliveries] == [
+        (event["id"], endpoint, "pending")
+    ]
+    assert (refused.status, refused.error["param"]) == (400, "webhook_endpoint")
+
+
 async def test_one_that_resumes_says_where_and_gets_each_event_in_one_frame(api: Api) -> None:
     await api.customer("cus_1")
     start = (await begin(api, since="start", thin_since="start")).body
@@ -322,6 +341,7 @@ async def test_requests_are_shown_as_the_filters_say(api: Api) -> None:
     shown = json.loads(frame["event_payload"])
     assert (frame["type"], shown["url"], shown["status"]) == ("request_log_event", "/v1/nope", 404)
     assert shown["error"]["type"] == "invalid_request_error"
+    assert not api.services.requests.feed.is_listened, "nobody is left to collect for"
 
 
 async def test_old_listeners_make_room_and_connected_ones_do_not(api: Api) -> None:

@@ -8,10 +8,10 @@ from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.params import ID_LENGTH_MAX, Array, Boolean, Choice, Text
 from meterbell.api.v1.cli_filters import read_filters
 from meterbell.api.v1.events import render
-from meterbell.delivery.again import deliver_again
 from meterbell.delivery.listener_sessions import Wish, begin_listener, send_again
 from meterbell.delivery.listener_streams import FEATURES
 from meterbell.errors import InvalidParamError
+from meterbell.ledger.deliveries import resend
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Event, ThinEvent, WebhookEndpoint
 from meterbell.store.objects import Objects
@@ -135,7 +135,7 @@ def _retry(call: Call, transaction: Transaction) -> dict[str, Any]:
                 "takes thin events only.",
                 param="webhook_endpoint",
             )
-        deliver_again(transaction, event, endpoint)
+        resend(transaction, event, endpoint)
     if params.get("for_stripecli"):
         send_again(transaction, event, connected=call.services.listeners.connected)
         transaction.after_commit(call.services.feed.notify)
