@@ -49,15 +49,7 @@ async def change(
     """
     write = operation.write
     assert write is not None, f"{operation.path} changes nothing"
-    call = Call(
-        services=visit.services,
-        livemode=visit.livemode,
-        params=read_params(operation.declared, params),
-        ids=dict(ids or {}),
-        expand=frozenset(),
-        url=visit.path,
-        cause=Cause(visit.request_id),
-    )
+    call = _call(visit, operation, params, ids or {})
 
     def command(transaction: Transaction) -> dict[str, Any]:
         answer = write(call, transaction)
@@ -66,6 +58,29 @@ async def change(
         return answer
 
     return await visit.services.committer.execute(command)
+
+
+async def ask(visit: Visit, operation: Operation, params: Form) -> dict[str, Any]:
+    """Return what the API answers to a question that takes a while and changes nothing.
+
+    Raises:
+        RequestError: The API would refuse it.
+    """
+    assert operation.answer is not None, f"{operation.path} is no such question"
+    assert operation.changes_nothing, f"{operation.path} changes something"
+    return await operation.answer(_call(visit, operation, params, {}))
+
+
+def _call(visit: Visit, operation: Operation, params: Form, ids: Mapping[str, str]) -> Call:
+    return Call(
+        services=visit.services,
+        livemode=visit.livemode,
+        params=read_params(operation.declared, params),
+        ids=dict(ids),
+        expand=frozenset(),
+        url=visit.path,
+        cause=Cause(visit.request_id),
+    )
 
 
 async def change_own(

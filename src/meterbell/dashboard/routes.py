@@ -1,6 +1,6 @@
 """All routes of the dashboard. Tests go through them, so a page that is added is tested, too."""
 
-from meterbell.dashboard.pages import alerts, audit, overview, patterns, sign_in
+from meterbell.dashboard.pages import alert, alerts, audit, new_alert, overview, patterns, sign_in
 from meterbell.dashboard.pages.find import HOME, search_page
 from meterbell.dashboard.visit import Page, Route, Stream
 
@@ -15,6 +15,8 @@ def _all() -> list[Route]:
 ROUTES: list[Route] = [
     *overview.ROUTES,
     *alerts.ROUTES,
+    *new_alert.ROUTES,
+    *alert.ROUTES,
     *audit.ROUTES,
     *patterns.ROUTES,
     *sign_in.ROUTES,

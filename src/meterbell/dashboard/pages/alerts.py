@@ -17,8 +17,6 @@ _STATUSES: tuple[tuple[str, str], ...] = (
     ("inactive", "Inactive"),
     ("archived", "Archived"),
 )
-TONES: dict[AlertStatus, str] = {"active": "good", "inactive": "calm", "archived": "calm"}
-SYMBOLS: dict[AlertStatus, str] = {"active": "", "inactive": "", "archived": "archive"}
 
 
 @dataclass(frozen=True, slots=True)

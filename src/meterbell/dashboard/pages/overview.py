@@ -9,10 +9,11 @@ from meterbell.engine.model import Meter
 from meterbell.engine.value import SCALE, format_value
 from meterbell.ids import AlertId
 from meterbell.ledger.totals import HOUR_MS
-from meterbell.records import TriggerRecord
+from meterbell.records import EndpointHealth, TriggerRecord, WebhookEndpoint
 from meterbell.store.tables import trigger
 
 _METERS_MAX = 8
+_NEAREST_MAX = 8
 _TRIGGERS_MAX = 8
 _TRIGGERS_READ_MAX = 400
 """Of both modes."""
@@ -42,12 +43,36 @@ class TriggerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class NearLine:
+    """A customer near a threshold; exact decimals."""
+
+    title: str
+    href: str
+    customer: str
+    usage: str
+    threshold: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailingLine:
+    """A webhook endpoint that does not take what it is sent."""
+
+    endpoint: str
+    url: str
+    failures: int
+    since_ms: int
+    is_disabled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One of the first steps, and the lines to paste for it."""
 
     text: str
     is_done: bool
     snippet: str
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +83,8 @@ class OverviewView:
     fired_yesterday: int
     alerts_active: int
     alerts_href: str
+    failing: list[FailingLine]
+    nearest: list[NearLine]
     meters: list[MeterLine]
     meters_more: int
     triggers: list[TriggerLine]
@@ -76,6 +103,8 @@ async def _view(visit: Visit) -> OverviewView:
         fired_yesterday=await visit.figures.fired_on(today - 1, livemode=visit.livemode),
         alerts_active=active,
         alerts_href=visit.url("/alerts"),
+        failing=_failing(visit),
+        nearest=await _nearest(visit),
         meters=[_meter_line(visit, meter) for meter in meters[:_METERS_MAX]],
         meters_more=max(len(meters) - _METERS_MAX, 0),
         triggers=_triggers(visit),
@@ -108,6 +137,47 @@ def _meter_line(visit: Visit, meter: Meter) -> MeterLine:
     )
 
 
+async def _nearest(visit: Visit) -> list[NearLine]:
+    """Return the customers nearest to a threshold for whom its alert has not fired."""
+    progress = visit.services.insight.progress
+    found = await progress.nearest(livemode=visit.livemode, limit=_NEAREST_MAX)
+    return [
+        NearLine(
+            title=item.alert.title,
+            href=visit.url(f"/alerts/{item.alert.id}", customer=item.customer),
+            customer=item.customer,
+            usage=format_value(item.usage),
+            threshold=item.alert.gte,
+            percent=int(item.share * 100),
+        )
+        for item in found.items
+        if item.usage > 0
+    ]
+
+
+def _failing(visit: Visit) -> list[FailingLine]:
+    """Return the webhook endpoints that fail, or were disabled because they did."""
+    objects = visit.services.store.reader
+    lines = []
+    for endpoint in objects.fetch_all(WebhookEndpoint, livemode=visit.livemode):
+        health = objects.fetch(EndpointHealth, endpoint=endpoint.id)
+        is_disabled = endpoint.status == "disabled"
+        if health is None or (health.failing_since_ms is None and not is_disabled):
+            continue
+        if is_disabled and health.disabled_reason in (None, "user"):
+            continue  # somebody wanted that
+        lines.append(
+            FailingLine(
+                endpoint=endpoint.id,
+                url=endpoint.url,
+                failures=health.failures,
+                since_ms=health.failing_since_ms or health.disabled_at_ms or 0,
+                is_disabled=is_disabled,
+            )
+        )
+    return lines
+
+
 def _triggers(visit: Visit) -> list[TriggerLine]:
     """Return the latest triggers of this mode."""
     state = visit.services.state
@@ -138,7 +208,9 @@ def _steps(visit: Visit, meters: list[Meter], *, has_alert: bool) -> list[Step]:
             bool(meters),
             f"meterbell meters create --event-name requests --display-name Requests{flag}",
         ),
-        Step("Make an alert: it says when you want to know.", has_alert, ""),
+        Step(
+            "Make an alert: it says when you want to know.", has_alert, "", visit.url("/alerts/new")
+        ),
         Step(
             "Report usage, from your code or from here.",
             has_usage,

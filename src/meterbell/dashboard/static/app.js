@@ -88,6 +88,109 @@ customElements.define("theme-switch", class extends HTMLElement {
   }
 });
 
+// <usage-chart src label>: usage over time with the threshold as a line. The table beside it is exact.
+customElements.define("usage-chart", class extends HTMLElement {
+  connectedCallback() {
+    this.setAttribute("role", "img");
+    this.setAttribute("aria-label", this.getAttribute("label"));
+    this.watcher = new ResizeObserver(() => this.chart?.setSize(this.size()));
+    this.watcher.observe(this);
+    this.redraw = () => this.chart?.redraw();
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.scheme.addEventListener("change", this.redraw);
+    document.addEventListener("themechange", this.redraw);
+    this.refresh();
+  }
+
+  disconnectedCallback() {
+    this.watcher.disconnect();
+    this.scheme.removeEventListener("change", this.redraw);
+    document.removeEventListener("themechange", this.redraw);
+    this.chart?.destroy();
+  }
+
+  size() {
+    return { width: Math.max(this.clientWidth, 200), height: 260 };
+  }
+
+  // A canvas knows nothing of CSS variables and of light and dark.
+  color(name) {
+    this.probe ??= this.appendChild(Object.assign(document.createElement("span"), { hidden: true }));
+    this.probe.className = `color-${name}`;
+    return getComputedStyle(this.probe).color;
+  }
+
+  async refresh() {
+    if (this.isLoading) return;
+    this.isLoading = true;
+    try {
+      const answer = await fetch(this.getAttribute("src"));
+      if (answer.ok && this.isConnected) this.show(await answer.json());
+    } catch {
+      // The server is away; the next push asks again.
+    } finally {
+      this.isLoading = false;
+    }
+  }
+
+  show(data) {
+    this.data = data;
+    const columns = [data.times, data.values];
+    if (this.chart) this.chart.setData(columns);
+    else if (data.times.length) this.chart = new uPlot(this.options(), columns, this);
+  }
+
+  options() {
+    const axis = { stroke: () => this.color("quiet"), grid: { stroke: () => this.color("line") }, ticks: { show: false } };
+    return {
+      ...this.size(),
+      legend: { live: true },
+      cursor: { y: false },
+      scales: { y: { range: (_chart, _low, high) => [0, Math.max(high, this.data.threshold) * 1.08 || 1] } },
+      axes: [axis, { ...axis, size: (chart, values) => this.gutter(chart, values) }],
+      series: [{ label: "Until" }, {
+        label: "Usage", width: 2, stroke: () => this.color("accent"),
+        paths: uPlot.paths.stepped({ align: -1 }), points: { show: false },
+        value: (_chart, value) => value?.toLocaleString() ?? "",
+      }],
+      hooks: { draw: [(chart) => this.mark(chart)] },
+    };
+  }
+
+  gutter(chart, values) {
+    const longest = Math.max(0, ...(values ?? []).map((text) => text.length));
+    return 16 + longest * 7.5;
+  }
+
+  mark(chart) {
+    const { ctx, bbox } = chart;
+    const ratio = devicePixelRatio;
+    const y = chart.valToPos(this.data.threshold, "y", true);
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = this.color("threshold");
+    ctx.lineWidth = ratio;
+    ctx.setLineDash([6 * ratio, 4 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.font = `${12 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
+    ctx.fillText(`threshold ${this.data.threshold.toLocaleString()}`, bbox.left + 6 * ratio, y - 3 * ratio);
+    if (this.data.triggered) {
+      const x = chart.valToPos(this.data.triggered, "x", true);
+      if (x >= bbox.left && x <= bbox.left + bbox.width) {
+        ctx.setLineDash([]);
+        ctx.beginPath();
+        ctx.arc(x, y, 5 * ratio, 0, 7);
+        ctx.fill();
+      }
+    }
+    ctx.restore();
+  }
+});
+
 // Keyboard: / finds, ? helps, g and a number goes to a section.
 let going = false;
 document.addEventListener("keydown", (event) => {

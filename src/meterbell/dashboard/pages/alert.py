@@ -1,0 +1,287 @@
+"""One alert: for whom it triggered, who is closest, and for each customer why or why not."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from meterbell.dashboard.changes import change, post
+from meterbell.dashboard.lists import list_page
+from meterbell.dashboard.usage_line import UsageLine, usage_line
+from meterbell.dashboard.visit import Action, Data, Done, Page, Route, Visit
+from meterbell.engine.model import Alert
+from meterbell.engine.progress import Progress
+from meterbell.engine.value import format_value
+from meterbell.errors import NotFoundError
+from meterbell.ids import CustomerId
+from meterbell.records import Delivery, TriggerRecord, WebhookEndpoint
+from meterbell.store.tables import trigger
+from meterbell.wire.explanations import Explained, sentence
+
+_CLOSEST = 10
+_TABLE_ROWS = 48
+_CUSTOMER_MAX = 255
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What became of deliveries, in a word."""
+
+    word: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerLine:
+    """A customer for whom the alert triggered; `value` is an exact decimal."""
+
+    customer: str
+    href: str
+    value: str
+    at_ms: int
+    delivery: State
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressLine:
+    """A customer on the way to the threshold; exact decimals."""
+
+    customer: str
+    href: str
+    usage: str
+    remaining: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryLine:
+    """One event to one endpoint."""
+
+    endpoint: str
+    url: str
+    state: State
+    attempts: int
+    next_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhyView:
+    """Why the alert did or did not trigger for a customer; exact decimals, empty if not known."""
+
+    customer: str
+    sentence: str
+    usage: str
+    not_counted: str
+    remaining: str
+    meter_event: str
+    meter_event_ms: int
+    event: str
+    deliveries: list[DeliveryLine]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A customer's usage beside the threshold, with the rows for those who can't see it."""
+
+    customer: str
+    src: str
+    label: str
+    rows: list[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """Everything on the page."""
+
+    alert: Alert
+    meter: str
+    fired: int
+    triggers: list[TriggerLine]
+    newer: str
+    older: str
+    closest: list[ProgressLine]
+    chart: Chart | None
+    why: WhyView | None
+
+
+def find_alert(visit: Visit) -> Alert:
+    """Return the alert that the path names.
+
+    Raises:
+        NotFoundError: There is none in this mode.
+    """
+    alert_id = visit.ids["id"]
+    found = visit.services.store.reader.get(Alert, alert_id, livemode=visit.livemode)
+    if found is None:
+        raise NotFoundError(f"There is no billing alert {alert_id[:100]} in this mode.")
+    return found
+
+
+async def _view(visit: Visit) -> AlertView:
+    alert = find_alert(visit)
+    fired = (await visit.figures.fired()).get(alert.id)
+    found = list_page(visit, TriggerRecord, [trigger.c.alert == alert.id], items=10)
+    progress = visit.services.insight.progress
+    page = await progress.towards(alert, limit=_CLOSEST, waiting=True)
+    asked = visit.typed("customer").strip()[:_CUSTOMER_MAX]
+    shown = asked or _most_telling(page.items, found.items)
+    return AlertView(
+        alert=alert,
+        meter=visit.services.state.meters[alert.meter].display_name,
+        fired=fired.customers if fired else 0,
+        triggers=[_trigger_line(visit, record) for record in found.items],
+        newer=found.newer,
+        older=found.older,
+        closest=[_progress_line(visit, item) for item in page.items],
+        chart=await _chart(visit, alert, CustomerId(shown)) if shown else None,
+        why=await _why(visit, alert, CustomerId(asked)) if asked else None,
+    )
+
+
+def _most_telling(closest: Sequence[Progress], triggers: Sequence[TriggerRecord]) -> str:
+    """Return the customer whose chart says most: the closest, or else who triggered last."""
+    if closest:
+        return closest[0].customer
+    return triggers[0].customer if triggers else ""
+
+
+def _why_href(visit: Visit, customer: str) -> str:
+    return visit.here(customer=customer, notice=None)
+
+
+def _trigger_line(visit: Visit, record: TriggerRecord) -> TriggerLine:
+    deliveries = visit.services.store.reader.fetch_all(Delivery, event=record.event)
+    return TriggerLine(
+        customer=record.customer,
+        href=_why_href(visit, record.customer),
+        value=record.value,
+        at_ms=record.created_ms,
+        delivery=_state_of_all(deliveries),
+    )
+
+
+def _state_of_all(deliveries: Sequence[Delivery]) -> State:
+    if not deliveries:
+        return State("No endpoint", "calm")
+    states = [_state_of(delivery) for delivery in deliveries]
+    # The worst one is told.
+    for tone in ("bad", "warn", "calm"):
+        for state in states:
+            if state.tone == tone:
+                return state
+    return states[0]
+
+
+def _state_of(delivery: Delivery) -> State:
+    match delivery.status:
+        case "succeeded":
+            return State("Delivered", "good")
+        case "failed":
+            return State("Failed", "bad")
+        case "canceled":
+            return State("Canceled", "calm")
+        case "pending":
+            return State("Retrying", "warn") if delivery.attempts else State("Pending", "calm")
+
+
+def _progress_line(visit: Visit, item: Progress) -> ProgressLine:
+    return ProgressLine(
+        customer=item.customer,
+        href=_why_href(visit, item.customer),
+        usage=format_value(item.usage),
+        remaining=format_value(item.remaining),
+        percent=max(int(item.share * 100), 0),
+    )
+
+
+async def _chart(visit: Visit, alert: Alert, customer: CustomerId) -> Chart | None:
+    line = await usage_line(visit.services, alert, customer)
+    if line is None:
+        return None
+    return Chart(
+        customer=customer,
+        src=visit.url(f"/alerts/{alert.id}/series", customer=customer),
+        label=line.label,
+        rows=[(point.at * 1000, format_value(point.value)) for point in line.points[-_TABLE_ROWS:]][
+            ::-1
+        ],
+    )
+
+
+async def _why(visit: Visit, alert: Alert, customer: CustomerId) -> WhyView:
+    explained = await visit.services.insight.explainer.explain(alert.id, customer)
+    found, fired = explained.explanation, explained.fired
+    event = fired.meter_event if fired else None
+    return WhyView(
+        customer=customer,
+        sentence=sentence(explained),
+        usage=_decimal(found.usage),
+        not_counted=_decimal(found.not_counted),
+        remaining=_decimal(found.remaining),
+        meter_event=event.identifier if event else "",
+        meter_event_ms=event.received_at_ms if event else 0,
+        event=fired.record.event if fired else "",
+        deliveries=_deliveries(visit, explained),
+    )
+
+
+def _decimal(value: int | None) -> str:
+    return "" if value is None else format_value(value)
+
+
+def _deliveries(visit: Visit, explained: Explained) -> list[DeliveryLine]:
+    lines = []
+    for delivery in explained.fired.deliveries if explained.fired else ():
+        endpoint = visit.services.store.reader.get(
+            WebhookEndpoint, delivery.endpoint, livemode=visit.livemode
+        )
+        lines.append(
+            DeliveryLine(
+                endpoint=delivery.endpoint,
+                url=endpoint.url if endpoint else "deleted",
+                state=_state_of(delivery),
+                attempts=delivery.attempts,
+                next_ms=delivery.next_attempt_at_ms or 0,
+            )
+        )
+    return lines
+
+
+async def _series(visit: Visit) -> dict[str, object]:
+    """Return the points of a chart; numbers for drawing only."""
+    alert = find_alert(visit)
+    customer = CustomerId(visit.typed("customer")[:_CUSTOMER_MAX])
+    line = await usage_line(visit.services, alert, customer) or UsageLine("", [], None)
+    return {
+        "times": [point.at for point in line.points],
+        "values": [float(format_value(point.value)) for point in line.points],
+        "threshold": alert.gte,
+        "triggered": line.triggered,
+    }
+
+
+def _set_status(verb: str) -> Callable[[Visit], Awaitable[Done]]:
+    operation, action = post(f"/v1/billing/alerts/{{id}}/{verb}"), f"alert.{verb}"
+    notice = f"alert_{verb}d"
+
+    async def act(visit: Visit) -> Done:
+        alert_id = visit.ids["id"]
+        await change(visit, operation, {}, action=action, ids={"id": alert_id})
+        return Done(visit.url(f"/alerts/{alert_id}"), notice=notice)
+
+    return act
+
+
+ROUTES: list[Route] = [
+    Page(
+        path="/alerts/{id}",
+        template="alert.html",
+        view=_view,
+        section="/alerts",
+        is_live=True,
+        finds=Alert,
+    ),
+    Data(path="/alerts/{id}/series", read=_series),
+    *(
+        Action(path=f"/alerts/{{id}}/{verb}", act=_set_status(verb))
+        for verb in ("activate", "deactivate", "archive")
+    ),
+]

@@ -1,0 +1,235 @@
+"""New alert: the form, and what the alert would have done so far, told while it is typed."""
+
+from dataclasses import dataclass
+
+from meterbell.dashboard.changes import ask, change, post
+from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
+from meterbell.errors import InvalidParamError, RequestError
+from meterbell.ids import MeterId
+from meterbell.records import Customer
+from meterbell.store.tables import customer as customer_table
+from meterbell.wire.form import Form
+
+ANY, ONE = "any", "customer"
+_FIELDS = {
+    "title": "title",
+    "usage_threshold[gte]": "gte",
+    "usage_threshold[meter]": "meter",
+    "usage_threshold[filters][0][customer]": "customer",
+}
+"""Fields of the form by the API's name of what they hold."""
+
+_MISSING = {
+    "title": "Give the alert a name.",
+    "gte": "Say at which usage it triggers.",
+    "meter": "Choose a meter.",
+    "customer": "Say which customer it watches.",
+}
+_NO_INTEGER = "Write a whole number, 1 or more, with digits only: 80000."
+_WAIT_SECONDS = 2
+_SHOWN_CUSTOMERS = 5
+_FOUND_MAX = 10
+_QUERY_MAX = 255
+_LAST = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class NewAlertView:
+    """The form.
+
+    Attributes:
+        meters: Ids and names of those that can be chosen.
+        problem: What is wrong, in a sentence.
+        field: The field at fault; empty if none is.
+    """
+
+    meters: list[tuple[str, str]]
+    meter: str
+    application: str
+    customer: str
+    problem: str
+    field: str
+
+    def problem_of(self, field: str) -> str:
+        """Return what is wrong with a field."""
+        return self.problem if field == self.field else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Customers:
+    """Customers to choose from: id, and an address to tell them apart."""
+
+    items: list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Would:
+    """A customer for whom the alert would have fired, with the usage; an exact decimal."""
+
+    customer: str
+    usage: str
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewView:
+    """What the alert would have done in the last 30 days.
+
+    Attributes:
+        hint: What to type first; empty if there is a preview.
+        count: For how many customers it would have fired.
+        of: How many customers had usage.
+        by_day: For how many of them it would have fired on each day.
+        alerts: How many alerts the meter and scope have.
+        is_complete: Whether all usage was looked at.
+    """
+
+    hint: str
+    count: int = 0
+    of: int = 0
+    by_day: tuple[int, ...] = ()
+    fired: tuple[Would, ...] = ()
+    near: tuple[Would, ...] = ()
+    threshold: int = 1
+    alerts: int = 0
+    alerts_max: int = 0
+    is_complete: bool = True
+
+
+async def _view(visit: Visit) -> NewAlertView:
+    meters = [
+        meter
+        for meter in visit.services.state.meters.values()
+        if meter.livemode == visit.livemode and meter.status == "active"
+    ]
+    meters.sort(key=lambda meter: meter.display_name.lower())
+    field, problem = explain_problem(visit.problem)
+    return NewAlertView(
+        meters=[(meter.id, meter.display_name) for meter in meters],
+        meter=visit.typed("meter", meters[0].id if meters else ""),
+        application=ONE if visit.typed("application") == ONE or visit.typed("customer") else ANY,
+        customer=visit.typed("customer"),
+        problem=problem,
+        field=field,
+    )
+
+
+def explain_problem(problem: RequestError | None) -> tuple[str, str]:
+    """Return the field at fault and what is wrong with it, in the form's own words."""
+    if problem is None:
+        return "", ""
+    field = _FIELDS.get(problem.param or "", "")
+    if problem.code == "parameter_missing" and field:
+        return field, _MISSING[field]
+    if problem.code == "parameter_invalid_integer" and field == "gte":
+        return field, _NO_INTEGER
+    return field, problem.message
+
+
+def _threshold(visit: Visit) -> Form:
+    """Return the alert's threshold as the API takes it; fields that are empty are left out."""
+    threshold: Form = {"recurrence": "one_time"}
+    for name in ("gte", "meter"):
+        if text := visit.typed(name).strip():
+            threshold[name] = text
+    if visit.typed("application") == ONE:
+        only: Form = {"type": "customer"}
+        if customer := visit.typed("customer").strip():
+            only["customer"] = customer
+        threshold["filters"] = {"0": only}
+    return threshold
+
+
+async def _create(visit: Visit) -> Done:
+    params: Form = {"alert_type": "usage_threshold", "usage_threshold": _threshold(visit)}
+    if title := visit.typed("title").strip():
+        params["title"] = title
+    made = await change(visit, post("/v1/billing/alerts"), params, action="alert.create")
+    return Done(visit.url(f"/alerts/{made['id']}"), notice="alert_created")
+
+
+async def _preview(visit: Visit) -> PreviewView:
+    """Return the dry run, or what is missing for one; what is wrong is not an error yet."""
+    if not visit.typed("gte").strip():
+        return PreviewView("Type a threshold to see for whom it would have triggered.")
+    params: Form = {
+        "usage_threshold": _threshold(visit),
+        "limit": str(_SHOWN_CUSTOMERS),
+        "wait": str(_WAIT_SECONDS),
+    }
+    try:
+        found = await ask(visit, post("/v1/billing/alerts/dry_run"), params)
+    except InvalidParamError as problem:
+        return PreviewView(explain_problem(problem)[1])
+    meter = MeterId(found["usage_threshold"]["meter"])
+    return PreviewView(
+        "",
+        count=found["triggered_count"],
+        of=found["customers"],
+        by_day=tuple(step["customers"] for step in found["steps"]),
+        fired=tuple(Would(item["customer"], item["usage"]) for item in found["triggered"]),
+        near=tuple(Would(item["customer"], item["usage"]) for item in found["nearest"]),
+        threshold=found["usage_threshold"]["gte"],
+        alerts=_alerts(visit, meter),
+        alerts_max=visit.services.settings.alerts_per_scope,
+        is_complete=found["complete"],
+    )
+
+
+def _alerts(visit: Visit, meter: MeterId) -> int:
+    """Return how many alerts the meter has in the scope that is typed."""
+    alerts = visit.services.state.meter_alerts.get(meter)
+    if alerts is None:
+        return 0
+    if visit.typed("application") != ONE:
+        return len(alerts.any_customer.alerts)
+    return sum(
+        len(scope.alerts)
+        for customer, scope in alerts.by_customer.items()
+        if customer == visit.typed("customer")
+    )
+
+
+async def _customers(visit: Visit) -> Customers:
+    """Return customers whose id or address begins with what is typed."""
+    query = visit.typed("customer").strip()[:_QUERY_MAX]
+    if not query:
+        return Customers([])
+    columns, objects = customer_table.c, visit.services.store.reader
+    found: dict[str, Customer] = {}
+    # One index each; together they would be read from end to end.
+    for column in (columns.id, columns.email):
+        matches = objects.find(
+            Customer,
+            columns.livemode == visit.livemode,
+            column >= query,
+            column < query + _LAST,
+            columns.deleted == 0,
+            order_by=column,
+            limit=_FOUND_MAX,
+        )
+        found |= {match.id: match for match in matches}
+    items = [(match.id, match.email or match.details.get("name") or "") for match in found.values()]
+    return Customers(items[:_FOUND_MAX])
+
+
+PAGE = Page(
+    path="/alerts/new", template="new_alert.html", view=_view, role="editor", section="/alerts"
+)
+ROUTES: list[Route] = [
+    PAGE,
+    Action(path="/alerts/new", act=_create, page=PAGE),
+    Page(
+        path="/alerts/preview",
+        template="preview.html",
+        view=_preview,
+        role="editor",
+        is_part=True,
+    ),
+    Page(
+        path="/alerts/customers",
+        template="customer_options.html",
+        view=_customers,
+        role="editor",
+        is_part=True,
+    ),
+]
