@@ -11,6 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from meterbell.clock import SettableClock
+from meterbell.delivery.channels.announcer import Announcer
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.egress import Egress, parse_exempt
 from meterbell.engine.state import Limits, State
@@ -62,6 +63,7 @@ class DeliveryRun:
     Attributes:
         endpoints: As they were when they were added.
         drain_seconds: How long the next dispatcher waits at its end.
+        announcer: Makes the attempts for notification channels.
     """
 
     store: SqliteStore
@@ -71,6 +73,7 @@ class DeliveryRun:
     dispatcher: Dispatcher | None = None
     endpoints: list[WebhookEndpoint] = field(default_factory=list)
     drain_seconds: float = 0.05
+    announcer: Announcer | None = None
     _task: asyncio.Task[None] | None = None
     _committed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -85,6 +88,7 @@ class DeliveryRun:
             settings=self.settings,
             egress=LENIENT,
             drain_seconds=self.drain_seconds,
+            announcer=self.announcer,
         )
         self._task = asyncio.create_task(self.dispatcher.run())
 
