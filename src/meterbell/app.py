@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from meterbell.api.http import headers_of
 from meterbell.api.routes import Api
 from meterbell.clock import Clock, SystemClock
+from meterbell.delivery.channels.announcer import Announcer
+from meterbell.delivery.channels.notifier import Notifier
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.egress import Egress
 from meterbell.delivery.listeners import EventFeed, Listeners
@@ -209,6 +211,7 @@ async def _running(
 ) -> AsyncIterator[Services]:
     clock, ids = outside.clock, outside.ids
     state, indexes, feed, metrics = recovered.state, recovered.indexes, EventFeed(), Metrics()
+    notifier = Notifier(settings)
     checkpointer = _checkpointer(store, recovered, clock)
 
     def on_events(events: Sequence[Event | ThinEvent], deliveries: Sequence[Delivery]) -> None:
@@ -231,7 +234,7 @@ async def _running(
         on_group=on_group,
         on_failure=outside.on_failure,
     )
-    dispatcher = _dispatcher(settings, committer, outside, store, metrics)
+    dispatcher = _dispatcher(settings, committer, notifier, outside, store=store, metrics=metrics)
     services = Services(
         settings=settings,
         clock=clock,
@@ -249,6 +252,7 @@ async def _running(
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
         ),
+        notifier=notifier,
         metrics=metrics if settings.metrics else None,
     )
     metrics.read_from(partial(_readings, services, indexes))
@@ -265,28 +269,10 @@ async def _running(
     finally:
         feed.notify()
         await _cancel(working)
+        await notifier.close()
         await _save_last(committer, checkpointer, recovered, clock)
         await _cancel(committing)
         indexes.close()
-
-
-def _dispatcher(
-    settings: Settings,
-    committer: Committer,
-    outside: _Outside,
-    store: SqliteStore,
-    metrics: Metrics,
-) -> Dispatcher:
-    return Dispatcher(
-        store=store,
-        committer=committer,
-        clock=outside.clock,
-        ids=outside.ids,
-        settings=settings,
-        egress=outside.egress,
-        vault=outside.vault,
-        on_attempt=partial(_tell_attempt, outside.observers(metrics)),
-    )
 
 
 def _checkpointer(store: SqliteStore, recovered: Recovered, clock: Clock) -> Checkpointer:
@@ -306,6 +292,28 @@ async def _save_last(
     if not committer.failed:
         recovered.indexes.freeze(recovered.state.sequence, now_ms=clock.now_ms())
         await checkpointer.save(committer)
+
+
+def _dispatcher(
+    settings: Settings,
+    committer: Committer,
+    notifier: Notifier,
+    outside: _Outside,
+    *,
+    store: SqliteStore,
+    metrics: Metrics,
+) -> Dispatcher:
+    return Dispatcher(
+        store=store,
+        committer=committer,
+        clock=outside.clock,
+        ids=outside.ids,
+        settings=settings,
+        egress=outside.egress,
+        vault=outside.vault,
+        on_attempt=partial(_tell_attempt, outside.observers(metrics)),
+        announcer=Announcer(store=store, vault=outside.vault, notifier=notifier),
+    )
 
 
 def _tell_attempt(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from meterbell.clock import Clock
+from meterbell.delivery.channels.notifier import Notifier
 from meterbell.delivery.egress import Egress
 from meterbell.delivery.listeners import EventFeed, Listeners
 from meterbell.delivery.lookup import Lookup
@@ -34,6 +35,7 @@ class Services:
         feed: Wakes those who wait for new events.
         listeners: Those who are told of events over a websocket.
         requests: The request log.
+        notifier: Sends notices to people, and looks at the URLs of channels.
         metrics: What happened; None where it is not to be told.
         insight: What usage says to people.
     """
@@ -50,6 +52,7 @@ class Services:
     feed: EventFeed
     listeners: Listeners
     requests: RequestLog
+    notifier: Notifier
     metrics: Metrics | None = None
     insight: Insight = field(init=False)
 

@@ -11,6 +11,7 @@ import msgspec
 from typing_extensions import override
 
 from meterbell.clock import Clock, SettableClock
+from meterbell.delivery.channels.announcer import Announcer
 from meterbell.delivery.dispatcher import Dispatcher
 from meterbell.delivery.egress import Egress, parse_exempt
 from meterbell.delivery.lookup import Lookup
@@ -65,6 +66,7 @@ class DeliveryRun:
         lookup: Finds the addresses of names for the next dispatcher.
         ticking: What the dispatcher takes for the present, in place of `clock`.
         drain_seconds: How long the next dispatcher waits at its end.
+        announcer: Makes the attempts for notification channels.
     """
 
     store: SqliteStore
@@ -76,6 +78,7 @@ class DeliveryRun:
     dispatcher: Dispatcher | None = None
     endpoints: list[WebhookEndpoint] = field(default_factory=list)
     drain_seconds: float = 0.05
+    announcer: Announcer | None = None
     _task: asyncio.Task[None] | None = None
     _committed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -91,6 +94,7 @@ class DeliveryRun:
             egress=LENIENT,
             lookup=self.lookup,
             drain_seconds=self.drain_seconds,
+            announcer=self.announcer,
         )
         self._task = asyncio.create_task(self.dispatcher.run())
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from meterbell.api.params import EXPAND, Param
 from meterbell.delivery.addresses import Address
+from meterbell.delivery.channels.notifier import Checked
 from meterbell.errors import InvalidParamError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
@@ -28,6 +29,7 @@ class Call:
         key_id: The API key's own id.
         found: The addresses of the host that a parameter names, where the route looks them up.
         headers: Of the request, by lower-case name.
+        checked: Where a parameter's URL leads, if the route looked at it.
     """
 
     services: Services
@@ -40,6 +42,7 @@ class Call:
     key_id: str = ""
     found: tuple[Address, ...] = ()
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    checked: Checked | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,7 @@ _TAGS = {
     "/v1/billing/alerts": "Alerts",
     "/v1/events": "Events",
     "/v1/webhook_endpoints": "Webhook endpoints",
+    "/v1/notification_channels": "Notification channels",
     "/v1/stripecli": "Listeners",
     "/meterbell/listeners": "Listeners",
     "/meterbell/webhook_endpoints": "Webhook endpoints",

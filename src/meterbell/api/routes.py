@@ -40,6 +40,7 @@ from meterbell.api.v1 import (
     events,
     meter_events,
     meters,
+    notification_channels,
     stripecli,
     summaries,
     webhook_endpoints,
@@ -68,6 +69,7 @@ OPERATIONS: list[Operation] = [
     *alert_insight.OPERATIONS,
     *events.OPERATIONS,
     *webhook_endpoints.OPERATIONS,
+    *notification_channels.OPERATIONS,
     *stripecli.OPERATIONS,
     *deliveries.OPERATIONS,
 ]

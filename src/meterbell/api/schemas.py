@@ -187,6 +187,34 @@ _ENDPOINT = record_of(
     },
     optional=frozenset({"secret"}),
 )
+_CHANNEL = record_of(
+    "notification_channel",
+    {
+        "id": TEXT,
+        "alerts": {
+            **or_null(list_of(TEXT)),
+            "description": "Ids of the alerts that it tells of; null for all.",
+        },
+        "body": {**TEXT, "description": "Template of the text."},
+        "created": TIME,
+        "name": TEXT,
+        "service": {**TEXT, "description": "What its URL leads to."},
+        "status": one_of("enabled", "disabled"),
+        "title": {**TEXT, "description": "Template of the title."},
+        "url": {**TEXT, "description": "Without its secrets."},
+    },
+)
+_CHANNEL_TEST = record_of(
+    "notification_channel_test",
+    {
+        "channel": TEXT,
+        "duration_ms": INTEGER,
+        "outcome": {**TEXT, "description": "`succeeded`, or what went wrong."},
+        "response": {**TEXT, "description": "The beginning of what the service said."},
+        "status_code": or_null(INTEGER),
+        "succeeded": FLAG,
+    },
+)
 _REQUEST = object_of(
     {
         "id": TEXT,
@@ -236,6 +264,9 @@ SCHEMAS: dict[str, Schema] = {
     "event": _EVENT,
     "webhook_endpoint": _ENDPOINT,
     "deleted_webhook_endpoint": deleted_of("webhook_endpoint"),
+    "notification_channel": _CHANNEL,
+    "deleted_notification_channel": deleted_of("notification_channel"),
+    "notification_channel_test": _CHANNEL_TEST,
     "request": _REQUEST,
     **LISTENER_SCHEMAS,
     "error": _ERROR,

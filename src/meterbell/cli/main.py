@@ -9,6 +9,7 @@ import typer
 from meterbell import __version__
 from meterbell.cli import (
     alerts,
+    channels,
     customers,
     dashboard,
     demo,
@@ -45,6 +46,7 @@ app.command("send", epilog=send.EXAMPLES)(send.send)
 app.add_typer(meters.app, name="meters")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(customers.app, name="customers")
+app.add_typer(channels.app, name="channels")
 app.add_typer(events.app, name="events")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(secret_keys.app, name="secrets")

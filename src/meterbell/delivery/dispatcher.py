@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from meterbell.clock import Clock
+from meterbell.delivery.channels.announcer import Announcer
 from meterbell.delivery.egress import Egress
 from meterbell.delivery.lane import Lane
 from meterbell.delivery.lookup import Lookup
@@ -45,6 +46,7 @@ class Dispatcher:
         lookup: Lookup | None = None,
         drain_seconds: float = _DRAIN_SECONDS,
         on_attempt: OnAttempt | None = None,
+        announcer: Announcer | None = None,
     ) -> None:
         """Prepare; nothing runs before `run`.
 
@@ -59,7 +61,9 @@ class Dispatcher:
             lookup: Finds the addresses of names.
             drain_seconds: How long attempts in flight may take at the end.
             on_attempt: Told of each attempt once it is on record.
+            announcer: Makes the attempts for notification channels.
         """
+        self._announcer = announcer
         self._clock = clock
         told = {} if on_attempt is None else {"on_attempt": on_attempt}
         self._outbox = Outbox(store, committer, clock, ids, vault=vault, **told)
@@ -123,6 +127,7 @@ class Dispatcher:
                 outbox=self._outbox,
                 sender=sender,
                 clock=self._clock,
+                announcer=self._announcer,
             )
             self._lanes[endpoint_id] = lane
             task = asyncio.create_task(self._run_lane(endpoint_id, lane), name=endpoint_id)

@@ -5,7 +5,7 @@ leads next time. Denied by default are all special addresses and those of this m
 `egress_allow` names exceptions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple, Self
 
@@ -51,6 +51,7 @@ class Egress:
         exempt: Sequence[Exempt] = (),
         is_local: bool = False,
         is_own: Callable[[Address], bool] = is_loopback,
+        system_ports: Collection[int] = _WEB_PORTS,
     ) -> None:
         """Prepare.
 
@@ -59,25 +60,40 @@ class Egress:
             is_local: Whether the server listens on loopback only; then test mode may reach this
                 machine, for it is a developer's.
             is_own: Returns whether an address is this machine's.
+            system_ports: Which ports below 1024 may be used.
         """
+        self._system_ports = frozenset(system_ports)
         self.exempt = tuple(exempt)
         self._is_local = is_local
         self._is_own = is_own
 
     @classmethod
-    def of(cls, *, allow: str | None, host: str, is_own: Callable[[Address], bool]) -> Self:
+    def of(
+        cls,
+        *,
+        allow: str | None,
+        host: str,
+        is_own: Callable[[Address], bool],
+        system_ports: Collection[int] = _WEB_PORTS,
+    ) -> Self:
         """Return the policy that settings ask for.
 
         Args:
             allow: The setting `egress_allow`.
             host: The address that the server listens on.
             is_own: Returns whether an address is this machine's.
+            system_ports: Which ports below 1024 may be used.
 
         Raises:
             SettingsError: An exception in them can't be read.
         """
         exempt = parse_exempt(allow or "")
-        return cls(exempt=exempt, is_local=_is_loopback_host(host), is_own=is_own)
+        return cls(
+            exempt=exempt,
+            is_local=_is_loopback_host(host),
+            is_own=is_own,
+            system_ports=system_ports,
+        )
 
     def refusal(self, target: Target, address: Address | None, *, livemode: bool) -> str | None:
         """Return why a connection may not be made, or None if it may.
@@ -92,10 +108,12 @@ class Egress:
         if livemode and target.scheme != "https" and not any(one.may_be_plain for one in exempt):
             return "an endpoint in live mode must use https."
         has_port = any(one.port is not None for one in exempt)
-        if target.port < _SYSTEM_PORTS_END and target.port not in _WEB_PORTS and not has_port:
+        is_system = target.port < _SYSTEM_PORTS_END and target.port not in self._system_ports
+        if is_system and not has_port:
+            ports = ", ".join(map(str, sorted(self._system_ports)))
             return (
-                f"port {target.port} belongs to another service. Of the ports below 1024, 80 and "
-                f"443 may be used. {_ASK}"
+                f"port {target.port} belongs to another service. Of the ports below 1024, "
+                f"{ports} may be used. {_ASK}"
             )
         if address is None or exempt:
             return None

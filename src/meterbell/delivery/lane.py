@@ -8,13 +8,15 @@ from collections import deque
 
 import structlog
 
+from meterbell.channel import NotificationChannel
 from meterbell.clock import Clock
+from meterbell.delivery.channels.announcer import Announcer
 from meterbell.delivery.circuit import slots
-from meterbell.delivery.outbox import Outbox
+from meterbell.delivery.outbox import Outbox, Receiver
 from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.sender import Sender
 from meterbell.errors import OverloadedError, SecretUnreadableError, StoreUnavailableError
-from meterbell.records import Delivery, WebhookEndpoint
+from meterbell.records import Delivery, Event
 from meterbell.wire.events import event_body
 
 QUEUE_MAX = 500
@@ -32,7 +34,14 @@ class Lane:
     """Makes the attempts for one endpoint; shares nothing that could hold up another lane (D2)."""
 
     def __init__(
-        self, endpoint_id: str, *, livemode: bool, outbox: Outbox, sender: Sender, clock: Clock
+        self,
+        endpoint_id: str,
+        *,
+        livemode: bool,
+        outbox: Outbox,
+        sender: Sender,
+        clock: Clock,
+        announcer: Announcer | None = None,
     ) -> None:
         """Prepare; nothing is sent before `run`.
 
@@ -42,7 +51,9 @@ class Lane:
             outbox: Where they are read and what came of them is written.
             sender: Makes the attempts.
             clock: The present.
+            announcer: Makes those for notification channels.
         """
+        self._announcer = announcer
         self._endpoint_id = endpoint_id
         self._livemode = livemode
         self._outbox = outbox
@@ -160,7 +171,7 @@ class Lane:
         self._queue.clear()
         self._is_behind = True
 
-    async def _attempt(self, endpoint: WebhookEndpoint, delivery: Delivery) -> None:
+    async def _attempt(self, endpoint: Receiver, delivery: Delivery) -> None:
         """Make one attempt and record it."""
         next_due_ms: int | None = None
         try:
@@ -182,7 +193,7 @@ class Lane:
             self._in_flight -= 1
             self._news.set()
 
-    async def _send(self, endpoint: WebhookEndpoint, delivery: Delivery) -> Outcome:
+    async def _send(self, endpoint: Receiver, delivery: Delivery) -> Outcome:
         try:
             event = self._outbox.event(delivery)
         except Exception:
@@ -191,6 +202,10 @@ class Lane:
         if event is None:
             logger.error("event is missing", delivery=delivery.number)
             return Outcome("event_missing")
+        if isinstance(endpoint, NotificationChannel):
+            assert self._announcer is not None, "there are channels"
+            assert isinstance(event, Event), "channels are told of triggers only"
+            return await self._announcer.send(endpoint, event)
         try:
             body = event_body(event, api_version=endpoint.api_version)
             headers = self._outbox.signed_headers(endpoint, event, body)
@@ -205,7 +220,7 @@ class Lane:
         )
 
     async def _record(
-        self, endpoint: WebhookEndpoint, delivery: Delivery, outcome: Outcome, started_at_ms: int
+        self, endpoint: Receiver, delivery: Delivery, outcome: Outcome, started_at_ms: int
     ) -> int | None:
         """Record an attempt, however long the commit queue is; return when the next one is due."""
         ended_at_ms = self._clock.now_ms()

@@ -8,6 +8,7 @@ from typing import Literal
 
 import structlog
 
+from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
 from meterbell.clock import Clock
 from meterbell.delivery.circuit import after_attempt, is_given_up, is_open
 from meterbell.delivery.outcome import Outcome
@@ -41,6 +42,9 @@ _GIVE_UP_MAX = 1000
 _delivery = tables.delivery.c
 
 logger = structlog.get_logger(__name__)
+
+Receiver = WebhookEndpoint | NotificationChannel
+"""What deliveries are for."""
 
 OnAttempt = Callable[[str, int, int], None]
 """Told an attempt's outcome, its number for the delivery, and the milliseconds from the event's
@@ -81,17 +85,19 @@ class Outbox:
         self._ids = ids
         self._vault = vault
 
-    def endpoints_with_deliveries(self) -> Sequence[WebhookEndpoint]:
-        """Return the endpoints that have deliveries to be attempted."""
-        return [
-            endpoint
-            for endpoint in self._store.reader.find(WebhookEndpoint)
-            if self.next_due(endpoint.id, after_ms=-1) is not None
-        ]
+    def endpoints_with_deliveries(self) -> Sequence[Receiver]:
+        """Return the endpoints and channels that have deliveries to be attempted."""
+        reader = self._store.reader
+        receivers: list[Receiver] = [*reader.find(WebhookEndpoint)]
+        receivers += reader.find(NotificationChannel)
+        return [one for one in receivers if self.next_due(one.id, after_ms=-1) is not None]
 
-    def endpoint(self, endpoint_id: str, *, livemode: bool) -> WebhookEndpoint | None:
-        """Return an endpoint as it is now, or None if it was deleted."""
-        return self._store.reader.get(WebhookEndpoint, endpoint_id, livemode=livemode)
+    def endpoint(self, endpoint_id: str, *, livemode: bool) -> Receiver | None:
+        """Return an endpoint or a channel as it is now, or None if it was deleted."""
+        reader = self._store.reader
+        if endpoint_id.startswith(CHANNEL_PREFIX):
+            return reader.get(NotificationChannel, endpoint_id, livemode=livemode)
+        return reader.get(WebhookEndpoint, endpoint_id, livemode=livemode)
 
     def event(self, delivery: Delivery) -> Event | ThinEvent | None:
         """Return the event to deliver, or None if it is not there."""
@@ -140,7 +146,7 @@ class Outbox:
 
     async def record(
         self,
-        endpoint: WebhookEndpoint,
+        endpoint: Receiver,
         delivery: Delivery,
         outcome: Outcome,
         *,
@@ -186,7 +192,7 @@ class Outbox:
                 attempts=attempts,
                 next_attempt_at_ms=next_at,
             )
-            if outcome.is_endpoints:
+            if outcome.is_endpoints and isinstance(endpoint, WebhookEndpoint):
                 _note(transaction, endpoint, outcome, now_ms=ended_at_ms, jitter=jitter)
             return changed > 0
 
@@ -194,7 +200,7 @@ class Outbox:
         self._on_attempt(outcome.text, attempts, ended_at_ms - delivery.begun_ms)
         return next_at if is_current else ended_at_ms
 
-    async def give_up_old(self, endpoint: WebhookEndpoint) -> None:
+    async def give_up_old(self, endpoint: Receiver) -> None:
         """Fail what waited too long for a disabled endpoint to be enabled again.
 
         Raises:

@@ -41,6 +41,7 @@ def store_consequences(group: Group, transaction: Transaction) -> None:
             ),
             livemode=alert.livemode,
         )
+        transaction.notify(event, alert=alert.id)
         transaction.objects.insert(
             TriggerRecord(
                 alert=alert.id,

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from meterbell.channel import NotificationChannel
 from meterbell.engine.decide import Group
 from meterbell.engine.state import State
 from meterbell.ids import CustomerId, IdSource, new_id
@@ -51,6 +52,7 @@ class Transaction:
         self.callbacks: list[Callable[[], None]] = []
         self._changes: list[Callable[[], object]] = []
         self._endpoints: dict[bool, list[WebhookEndpoint]] = {}
+        self._channels: dict[bool, list[NotificationChannel]] = {}
 
     @property
     def now(self) -> int:
@@ -94,6 +96,10 @@ class Transaction:
     def forget_endpoints(self) -> None:
         """Read webhook endpoints anew for the next event; call it after changing one."""
         self._endpoints.clear()
+
+    def forget_channels(self) -> None:
+        """Read notification channels anew for the next trigger; call it after changing one."""
+        self._channels.clear()
 
     def emit(
         self,
@@ -177,8 +183,20 @@ class Transaction:
                 self.add_delivery(event, endpoint)
         return event
 
-    def add_delivery(self, event: Event | ThinEvent, endpoint: WebhookEndpoint) -> Delivery:
-        """Put one event for one endpoint into the outbox, due at once."""
+    def notify(self, event: Event, *, alert: str) -> None:
+        """Store the deliveries of a trigger's event to all enabled channels that want it (A5)."""
+        if event.livemode not in self._channels:
+            self._channels[event.livemode] = self.objects.fetch_all(
+                NotificationChannel, livemode=event.livemode, status="enabled"
+            )
+        for channel in self._channels[event.livemode]:
+            if channel.wants(alert):
+                self.add_delivery(event, channel)
+
+    def add_delivery(
+        self, event: Event | ThinEvent, endpoint: WebhookEndpoint | NotificationChannel
+    ) -> Delivery:
+        """Put one event for one endpoint or channel into the outbox, due at once."""
         delivery = Delivery(
             event=event.id,
             endpoint=endpoint.id,

@@ -20,8 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from meterbell import records
+from meterbell.channel import NotificationChannel
 from meterbell.engine.model import Alert, Meter
-from meterbell.store import dashboard_tables, tables
+from meterbell.store import channel_tables, dashboard_tables, tables
 from meterbell.store.sql import Connection, compile_statement
 
 R = TypeVar("R")
@@ -31,6 +32,7 @@ _TABLES: dict[type[Any], Table] = {
     Alert: tables.alert,
     records.Customer: tables.customer,
     records.WebhookEndpoint: tables.webhook_endpoint,
+    NotificationChannel: channel_tables.notification_channel,
     records.Event: tables.event,
     records.ThinEvent: tables.thin_event,
     records.ErrorWindow: tables.error_window,
@@ -53,6 +55,7 @@ _TABLES: dict[type[Any], Table] = {
 _NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
 _JSON_COLUMNS = frozenset(
     {
+        "alerts",
         "details",
         "enabled_events",
         "metadata",

@@ -16,7 +16,7 @@ from sqlalchemy import Table
 
 from meterbell.errors import SecretUnreadableError, SettingsError
 from meterbell.ids import IdSource
-from meterbell.store import tables
+from meterbell.store import channel_tables, tables
 from meterbell.store.objects import Objects
 from meterbell.store.sql import Connection, Row
 from meterbell.vault import Vault, VaultKey, generate_key, key_of, parse_keys
@@ -57,6 +57,7 @@ class SealedColumns(NamedTuple):
 SEALED: tuple[SealedColumns, ...] = (
     SealedColumns(tables.idempotent_reply, "livemode || ' ' || key", ("request", "body")),
     SealedColumns(tables.meta, "key", ("value",), _SECRET_FACTS),
+    SealedColumns(channel_tables.notification_channel, "id", ("url",)),
     SealedColumns(tables.webhook_endpoint, "id", ("secret", "old_secrets")),
 )
 """All of them. A column that is not here keeps its old key for ever."""

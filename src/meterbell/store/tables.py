@@ -247,9 +247,9 @@ delivery = Table(
     ),
     sqlite_strict=True,
 )
-"""One event to one endpoint; `status` is pending, succeeded, failed or canceled. The outbox is
-those with a `next_attempt_at_ms`. `resent_ms` is when it was put there by hand last: its schedule
-begins then, and `attempts` counts from then on."""
+"""One event to one endpoint or notification channel; `status` is pending, succeeded, failed or
+canceled. The outbox is those with a `next_attempt_at_ms`. `resent_ms` is when it was put there by
+hand last: its schedule begins then, and `attempts` counts from then on."""
 
 attempt = Table(
     "attempt",

@@ -7,10 +7,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from meterbell.channel import NotificationChannel
 from meterbell.engine.model import Alert, Meter, MeterEvent
 from meterbell.engine.summary import Summary
 from meterbell.engine.value import SCALE, format_value
 from meterbell.records import Customer, Event, WebhookEndpoint
+from meterbell.wire.template import BODY_DEFAULT, TITLE_DEFAULT
+
+_RESPONSE_SHOWN = 2000
 
 
 def render_meter(meter: Meter) -> dict[str, Any]:
@@ -242,3 +246,41 @@ def _address(address: dict[str, Any] | None) -> dict[str, Any] | None:
     if address is None:
         return None
     return {name: address.get(name) for name in _ADDRESS_FIELDS}
+
+
+def render_channel(channel: NotificationChannel) -> dict[str, Any]:
+    """Return a `notification_channel`, ours; its URL stands there without its secrets."""
+    return {
+        "id": channel.id,
+        "object": "notification_channel",
+        "alerts": channel.alerts,
+        "body": channel.body or BODY_DEFAULT,
+        "created": channel.created,
+        "livemode": channel.livemode,
+        "name": channel.name,
+        "service": channel.service,
+        "status": channel.status,
+        "title": channel.title or TITLE_DEFAULT,
+        "url": channel.shown_url,
+    }
+
+
+def render_channel_test(
+    channel: NotificationChannel,
+    *,
+    outcome: str,
+    status_code: int | None,
+    response: bytes,
+    duration_ms: int,
+) -> dict[str, Any]:
+    """Return a `notification_channel_test`, ours: what came of a notice that was sent to try it."""
+    return {
+        "object": "notification_channel_test",
+        "channel": channel.id,
+        "duration_ms": duration_ms,
+        "livemode": channel.livemode,
+        "outcome": outcome,
+        "response": response[:_RESPONSE_SHOWN].decode("utf-8", "replace"),
+        "status_code": status_code,
+        "succeeded": outcome == "succeeded",
+    }

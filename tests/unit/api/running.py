@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message
 from meterbell.api.routes import Api as HttpApi
 from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
+from meterbell.delivery.channels.notifier import Notifier
 from meterbell.delivery.egress import Egress
 from meterbell.delivery.listeners import EventFeed, Listeners
 from meterbell.delivery.lookup import Lookup
@@ -310,6 +311,7 @@ async def running_api(
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
         ),
+        notifier=Notifier(settings),
     )
     task = asyncio.create_task(committer.run())
     try:
@@ -319,6 +321,7 @@ async def running_api(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await services.notifier.close()
         recovered.indexes.close()
         store.close()
 

@@ -8,6 +8,7 @@ from meterbell.api.call import Call, Operation
 from meterbell.api.find import find_in_path
 from meterbell.api.lists import CREATED, PAGING, created_between, list_objects
 from meterbell.api.params import Array, Boolean, Text
+from meterbell.channel import CHANNEL_PREFIX
 from meterbell.errors import InvalidParamError
 from meterbell.records import Delivery, Event
 from meterbell.store.objects import Objects
@@ -17,13 +18,16 @@ from meterbell.wire.objects import render_event
 
 _TYPES_MAX = 20
 _TYPE_LENGTH_MAX = 255
+_OPEN = (
+    delivery.c.status.in_(("pending", "failed")),
+    ~delivery.c.endpoint.startswith(CHANNEL_PREFIX, autoescape=True),
+)
+"""Not taken yet, by a webhook endpoint: notification channels are no webhooks."""
 
 
 def pending_webhooks(objects: Objects, event: Event) -> int:
-    """Return how many endpoints an event was meant for have not taken it yet."""
-    return objects.count(
-        Delivery, delivery.c.event == event.id, delivery.c.status.in_(("pending", "failed"))
-    )
+    """Return how many webhook endpoints an event was meant for have not taken it yet."""
+    return objects.count(Delivery, delivery.c.event == event.id, *_OPEN)
 
 
 def render(objects: Objects, event: Event) -> dict[str, Any]:
@@ -65,9 +69,7 @@ def _list(call: Call) -> dict[str, Any]:
     if "types" in params:
         where.append(table.c.type.in_(params["types"]))
     if "delivery_success" in params:
-        open_delivery = exists().where(
-            delivery.c.event == table.c.id, delivery.c.status.in_(("pending", "failed"))
-        )
+        open_delivery = exists().where(delivery.c.event == table.c.id, *_OPEN)
         where.append(~open_delivery if params["delivery_success"] else open_delivery)
     objects = call.services.store.reader
     return list_objects(call, Event, where, lambda event: render(objects, event), noun="event")

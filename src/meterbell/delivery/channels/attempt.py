@@ -1,0 +1,252 @@
+"""One job in a process of its own: look at a URL, or send one notice through Apprise."""
+
+import smtplib
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import apprise
+import requests
+from apprise import plugins
+from urllib3.exceptions import HTTPError
+
+from meterbell.delivery.channels.jobs import Done, Job
+from meterbell.delivery.channels.schemes import (
+    SHOWS_HOST,
+    has_secure_sibling,
+    refusal_of_options,
+    refusal_of_scheme,
+)
+
+READ_BYTES_MAX = 128 * 1024
+KEPT_BYTES_MAX = 64 * 1024
+_LAST_SECONDS = 0.5
+_PORT = 443
+_ERROR, _REDIRECT = 400, 300
+
+
+@dataclass
+class Heard:
+    """What was heard from the other side, whatever Apprise makes of it."""
+
+    status_code: int | None = None
+    retry_after: str | None = None
+    response: bytes = b""
+    trouble: str | None = None
+
+    def answer(self, status_code: int, retry_after: str | None, response: bytes) -> None:
+        """Note an answer; the first that is no success stays."""
+        if self.status_code is None or self.status_code < _REDIRECT:
+            self.status_code, self.retry_after = status_code, retry_after
+            self.response = response[:KEPT_BYTES_MAX]
+
+    def fail(self, error: BaseException) -> None:
+        """Note that something went wrong below Apprise; the first that did stays."""
+        if self.trouble is None:
+            self.trouble = _name(error)
+
+
+def look(job: Job, refusal_of_place: Callable[[str, int], str | None]) -> Done:
+    """Return what a URL leads to, or why it can't be used.
+
+    Args:
+        job: Names the URL.
+        refusal_of_place: Returns why a host and port may not be dialled, whatever the address is.
+    """
+    plugin, refusal = _load(job)
+    if plugin is None:
+        return Done(job.id, refusal=refusal)
+    scheme = _read_url(job.url)["schema"]  # a service may change its own
+    place = ""
+    if "host" in plugin.template_tokens and plugin.host:
+        if scheme in SHOWS_HOST:
+            place = f"{plugin.host}:{plugin.port}/" if plugin.port else f"{plugin.host}/"
+        host = str(getattr(plugin, "smtp_host", None) or plugin.host).strip("[]")
+        port = plugin.port or _PORT
+        denied = refusal_of_place(host, port)
+        if denied is not None:
+            return Done(job.id, refusal=denied)
+        # Looking it up is enough: the sandbox denies a name that leads where it may not. One that
+        # leads nowhere is no reason to refuse it: it may tomorrow.
+        with suppress(socket.gaierror, UnicodeError):
+            socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return Done(
+        job.id,
+        service=str(plugin.service_name),
+        shown=f"{scheme}://{place}****",
+    )
+
+
+def send(job: Job, heard: Heard) -> Done:
+    """Send a notice and return what came of it."""
+    plugin, _ = _load(job)
+    if plugin is None:
+        return Done(job.id, outcome="bad_url")
+    plugin.redirects, plugin.verify_certificate = False, True
+    plugin.socket_connect_timeout = plugin.socket_read_timeout = job.seconds
+    plugin.request_rate_per_sec = 0
+    sender = apprise.Apprise(plugin)
+    with _watched(heard, time.monotonic() + job.seconds - _LAST_SECONDS):
+        is_sent = bool(
+            sender.notify(
+                body=job.body,
+                title=job.title,
+                notify_type=apprise.NotifyType.WARNING,
+                body_format=apprise.NotifyFormat.TEXT,
+            )
+        )
+    outcome = "succeeded" if is_sent else _outcome(heard)
+    return Done(
+        job.id,
+        outcome=outcome,
+        status_code=heard.status_code,
+        retry_after=heard.retry_after,
+        response=heard.response,
+    )
+
+
+def _load(job: Job) -> tuple[Any, str]:
+    """Return Apprise's service for a URL, or None and why there is none."""
+    asset = apprise.AppriseAsset(
+        app_id="meterbell",
+        app_desc="meterbell",
+        async_mode=False,
+        http_redirects=False,
+        pgp_autogen=False,
+        pem_autogen=False,
+        storage_mode="memory",
+        app_url="",
+        image_url_mask="",
+        image_url_logo="",
+    )
+    found = _read_url(job.url)
+    if found is None:
+        scheme = job.url.partition("://")[0].lower()
+        hint = " For a webhook of your own use json:// or jsons://." if "http" in scheme else ""
+        reason = refusal_of_scheme(scheme) if scheme.isalnum() and "http" not in scheme else None
+        return None, reason or f"it is no URL of a service that Apprise knows.{hint}"
+    scheme = str(found["schema"])
+    refusal = refusal_of_scheme(scheme) or refusal_of_options(list(found.get("qsd", ())))
+    if refusal is not None:
+        return None, refusal
+    plugin: Any = apprise.Apprise.instantiate(found, asset=asset)
+    if plugin is None:
+        return None, f"something in it is missing or malformed for {scheme}://."
+    if job.livemode and has_secure_sibling(scheme) and not plugin.secure:
+        return None, f"a channel in live mode is encrypted: use {scheme}s://."
+    return plugin, ""
+
+
+def _read_url(url: str) -> Any:  # noqa: ANN401 - as Apprise gives it
+    return plugins.url_to_dict(url, secure_logging=True)  # type: ignore[no-untyped-call]
+
+
+def _outcome(heard: Heard) -> str:
+    if heard.trouble is not None:
+        return heard.trouble
+    if heard.status_code is None or heard.status_code < _REDIRECT:
+        return "not_accepted"
+    return "redirect" if heard.status_code < _ERROR else f"status_{heard.status_code}"
+
+
+@contextmanager
+def _watched(heard: Heard, deadline: float) -> Iterator[None]:
+    """Listen to everything that services do on the network; this process has no other use.
+
+    Answers are read as far as they are kept, and not unpacked.
+    """
+    adapter, reply, connect = (
+        requests.adapters.HTTPAdapter.send,
+        smtplib.SMTP.getreply,
+        socket.socket.connect,
+    )
+    handshake, resolve = ssl.SSLSocket.do_handshake, socket.getaddrinfo
+
+    def exchange(own: Any, request: Any, **more: Any) -> Any:  # noqa: ANN401
+        request.headers["Accept-Encoding"] = "identity"
+        try:
+            answer = adapter(own, request, **{**more, "stream": True})
+        except Exception as error:
+            heard.fail(error)
+            raise
+        # The status decides, even if the body never ends.
+        body = _read(answer.raw, deadline)
+        heard.answer(answer.status_code, answer.headers.get("Retry-After"), body)
+        answer._content, answer._content_consumed = body, True  # noqa: SLF001 - as if it had read it
+        return answer
+
+    def getreply(own: Any) -> tuple[int, bytes]:  # noqa: ANN401
+        code, message = reply(own)
+        if code >= _ERROR:
+            heard.answer(code, None, message)
+        return code, message
+
+    replaced = (
+        (requests.adapters.HTTPAdapter, "send", exchange),
+        (smtplib.SMTP, "getreply", getreply),
+        (socket.socket, "connect", _noted(heard, connect)),
+        (ssl.SSLSocket, "do_handshake", _noted(heard, handshake)),
+        (socket, "getaddrinfo", _noted(heard, resolve)),
+    )
+    kept = [(owner, name, getattr(owner, name)) for owner, name, _ in replaced]
+    for owner, name, instead in replaced:
+        setattr(owner, name, instead)
+    try:
+        yield
+    finally:
+        for owner, name, before in kept:
+            setattr(owner, name, before)
+
+
+def _noted(heard: Heard, call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a call that notes how it fails."""
+
+    def noted(*args: Any, **more: Any) -> Any:  # noqa: ANN401
+        try:
+            return call(*args, **more)
+        except OSError as error:
+            heard.fail(error)
+            raise
+
+    return noted
+
+
+def _read(raw: Any, deadline: float) -> bytes:  # noqa: ANN401
+    """Return the beginning of an answer's body, as far as it comes in time."""
+    body = bytearray()
+    try:
+        while len(body) < READ_BYTES_MAX and (left := deadline - time.monotonic()) > 0:
+            if raw.connection is not None and raw.connection.sock is not None:
+                raw.connection.sock.settimeout(left)
+            chunk = raw.read1(READ_BYTES_MAX - len(body), decode_content=False)
+            if not chunk:
+                break
+            body += chunk
+    except (OSError, HTTPError):
+        pass
+    return bytes(body)
+
+
+_NAMES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    ((socket.gaierror, UnicodeError), "dns_error"),
+    ((ssl.SSLError, requests.exceptions.SSLError), "tls_error"),
+    ((TimeoutError, requests.exceptions.Timeout), "timeout"),
+    ((ConnectionRefusedError,), "connection_refused"),
+    ((ConnectionResetError, BrokenPipeError), "connection_closed"),
+    ((requests.exceptions.ConnectionError,), "connection_closed"),
+    ((OSError,), "connection_failed"),
+)
+
+
+def _name(error: BaseException) -> str:
+    """Return the outcome that an error stands for; the first line that fits."""
+    return next((name for kinds, name in _NAMES if isinstance(error, kinds)), "bad_answer")
+
+
+def load() -> None:
+    """Load all services, so that forks find them."""
+    _read_url("json://localhost")

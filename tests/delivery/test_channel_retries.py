@@ -1,0 +1,128 @@
+"""Notices are retried and logged as webhooks are, once for each trigger."""
+
+from pathlib import Path
+from typing import Any
+
+from meterbell.channel import NotificationChannel
+from meterbell.delivery.channels.announcer import Announcer
+from meterbell.delivery.outcome import Outcome
+from meterbell.ledger.transaction import Transaction
+from meterbell.records import Event
+from meterbell.store import channel_tables
+from meterbell.store.sealing import row
+from tests.builders import NOW
+from tests.delivery.delivery_run import DeliveryRun, open_delivery
+from tests.support.vault import TEST_VAULT
+
+TRIGGERED: dict[str, Any] = {
+    "alert": {
+        "id": "alrt_1",
+        "title": "Used up",
+        "usage_threshold": {"gte": 100, "meter": "mtr_gone"},
+    },
+    "created": NOW,
+    "customer": "cus_1",
+    "value": 100,
+    "value_decimal": "100.5",
+}
+TEXT = (
+    "{alert.title}/{alert.threshold}/{customer.name}/{meter.name}/{value}/{time}/{mode}/{event.id}"
+)
+
+
+class Scripted:
+    """Sends nothing; what comes of each attempt is written beforehand."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self._outcomes = list(outcomes)
+        self.sent: list[tuple[str, str]] = []
+
+    async def send(self, url: str, *, livemode: bool, title: str, body: str) -> Outcome:
+        assert not livemode
+        assert title == "Used up"
+        self.sent.append((url, body))
+        return self._outcomes.pop(0)
+
+
+def channel(channel_id: str = "nc_1", *, url: str = "json://x", **more: Any) -> NotificationChannel:  # noqa: ANN401
+    about = row(channel_tables.notification_channel, channel_id)
+    facts: dict[str, Any] = {
+        "id": channel_id,
+        "livemode": False,
+        "created": NOW,
+        "name": "Sales",
+        "url": TEST_VAULT.seal(url, about=about),
+        "shown_url": "json://****",
+        "service": "JSON",
+        "alerts": None,
+        "title": None,
+        "body": TEXT,
+        "status": "enabled",
+    }
+    return NotificationChannel(**{**facts, **more})
+
+
+async def notify(run: DeliveryRun, sends: Scripted, *channels: NotificationChannel) -> Event:
+    """Tell channels of a trigger."""
+    run.announcer = Announcer(store=run.store, vault=TEST_VAULT, notifier=sends)
+    await run.restart()
+
+    def command(transaction: Transaction) -> Event:
+        for one in channels:
+            transaction.objects.insert(one)
+        event = transaction.emit("billing.alert.triggered", TRIGGERED, livemode=False)
+        transaction.notify(event, alert="alrt_1")
+        return event
+
+    return await run.committer.execute(command)
+
+
+async def test_d3_a_failed_notice_is_sent_again_when_it_is_due_and_every_attempt_is_logged(
+    tmp_path: Path,
+) -> None:
+    sends = Scripted(Outcome("status_503", 503, "60", b"busy"), Outcome("succeeded", 200))
+    async with open_delivery(tmp_path) as run:
+        event = await notify(run, sends, channel(url="json://secret"))
+        await run.until_attempts(1)
+        (delivery,) = run.deliveries()
+        assert (delivery.endpoint, delivery.status) == ("nc_1", "pending")
+        assert (delivery.next_attempt_at_ms or 0) - run.clock.now_ms() >= 60_000, "as it asked for"
+        run.advance_to(delivery.next_attempt_at_ms or 0)
+        await run.until_statuses("succeeded")
+
+        logged = [(a.attempt, a.outcome, a.status_code, a.response) for a in run.attempts()]
+
+    assert logged == [(1, "status_503", 503, b"busy"), (2, "succeeded", 200, b"")]
+    text = f"Used up/100/cus_1/mtr_gone/100.5/2026-01-01 00:00:00 UTC/test/{event.id}"
+    assert sends.sent == [("json://secret", text)] * 2, "the same words again"
+
+
+async def test_d1_a_notice_that_was_not_sent_is_sent_after_a_restart(tmp_path: Path) -> None:
+    sends = Scripted(Outcome("timeout"), Outcome("succeeded"))
+    async with open_delivery(tmp_path) as run:
+        await notify(run, sends, channel())
+        await run.until_attempts(1)
+        await run.stop()
+        run.clock.set(run.deliveries()[0].next_attempt_at_ms or 0)
+        run.start()
+        await run.until_statuses("succeeded")
+
+
+async def test_a_service_that_answers_410_does_not_disable_its_channel(tmp_path: Path) -> None:
+    async with open_delivery(tmp_path) as run:
+        await notify(run, Scripted(Outcome("status_410", 410)), channel())
+        await run.until_attempts(1)
+
+        (found,) = run.store.reader.find(NotificationChannel)
+        assert found.status == "enabled"
+
+
+async def test_a_channel_whose_url_can_not_be_read_is_given_up_with_the_reason(
+    tmp_path: Path,
+) -> None:
+    broken = channel(url="json://x", id="nc_moved")
+    async with open_delivery(tmp_path) as run:
+        await notify(run, Scripted(), broken)
+        await run.until_statuses("failed")
+
+        assert [attempt.outcome for attempt in run.attempts()] == ["not_sendable"]
