@@ -1,21 +1,25 @@
 """The log as those read it who ask what happened: over a connection of their own, in any thread."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import func, literal_column, select
 
 from meterbell.engine.counter import Counted
-from meterbell.engine.model import Cancellation, Meter, MeterEvent
+from meterbell.engine.model import Cancellation, EventRun, Meter, MeterEvent
 from meterbell.engine.rows import event_of, value_of
 from meterbell.engine.tail import UsageRun
 from meterbell.store.log import LogReader
 from meterbell.store.objects import Objects
 from meterbell.store.sql import Connection
 from meterbell.store.tables import meter as meter_table
+from meterbell.store.tables import trigger as trigger_table
 
 
 class SqliteLogView:
     """See `store.base.LogView` for what each call promises."""
 
     def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._log = LogReader(connection)
         self._objects = Objects(connection)
         self._meters: dict[str, Meter] = {}
@@ -23,6 +27,22 @@ class SqliteLogView:
     def read_usage(self, after: int, *, rows_max: int) -> tuple[list[UsageRun | Cancellation], int]:
         """Return what follows a place in commit order, and how far that reaches."""
         return self._log.read_usage(after, rows_max=rows_max)
+
+    def read_back(self, before: int, *, rows_max: int) -> tuple[list[EventRun], int]:
+        """Return the runs before a place, latest first, and how far back that reaches."""
+        return self._log.read_back(before, rows_max=rows_max)
+
+    def count_triggers(
+        self, alerts: Collection[str], *, since_ms: int
+    ) -> list[tuple[str, int, int]]:
+        """Return how often alerts fired on each UTC day since an instant."""
+        day = trigger_table.c.created_ms // literal_column("86400000")
+        statement = (
+            select(trigger_table.c.alert, day, func.count())
+            .where(trigger_table.c.alert.in_(alerts), trigger_table.c.created_ms >= since_ms)
+            .group_by(trigger_table.c.alert, day)
+        )
+        return [(alert, int(at), count) for alert, at, count in self._connection.execute(statement)]
 
     def read_cancellations(self, after: int, *, until: int) -> list[Cancellation]:
         """Return the cancellations after a place up to another, in commit order."""
