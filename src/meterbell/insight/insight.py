@@ -7,6 +7,7 @@ from meterbell.engine.state import State
 from meterbell.insight.dry_run import DryRunner
 from meterbell.insight.explain import Explainer
 from meterbell.insight.progress import ProgressReader
+from meterbell.insight.recent import RecentReader
 from meterbell.insight.series import SeriesReader
 from meterbell.ledger.committer import Committer
 from meterbell.store.base import Store
@@ -20,6 +21,7 @@ class Insight:
     explainer: Explainer
     dry_runner: DryRunner
     series: SeriesReader
+    recent: RecentReader
 
     @classmethod
     def over(cls, store: Store, state: State, committer: Committer, clock: Clock) -> "Insight":
@@ -29,4 +31,5 @@ class Insight:
             explainer=Explainer(store, state, committer),
             dry_runner=DryRunner(store, state, committer, clock),
             series=SeriesReader(store, state, clock),
+            recent=RecentReader(store, state, clock),
         )

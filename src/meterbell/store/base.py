@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterbell.engine.counter import Counted
-from meterbell.engine.model import Cancellation, LogEntry, Meter, MeterEvent
+from meterbell.engine.model import Cancellation, EventRun, LogEntry, Meter, MeterEvent
 from meterbell.engine.tail import UsageRun
 from meterbell.ids import CustomerId
 from meterbell.store.objects import Objects
@@ -57,6 +57,12 @@ class LogView(Protocol):
         Args:
             after: The place; a run is cut where it has to be.
             rows_max: Rows at most, at least 2; runs have up to 500 meter events.
+        """
+
+    def read_back(self, before: int, *, rows_max: int) -> tuple[list[EventRun], int]:
+        """Return the runs before a place where an entry begins, and how far back that reaches.
+
+        Latest first. 1 is the beginning; after retention the log may begin later.
         """
 
     def read_cancellations(self, after: int, *, until: int) -> list[Cancellation]:

@@ -51,6 +51,11 @@ _READ_RUN = (
     " WHERE sequence <= ? ORDER BY sequence DESC LIMIT 1"
 )
 
+_READ_BACK = (
+    f"SELECT {_COLUMNS} FROM log"  # noqa: S608
+    " WHERE sequence < ? ORDER BY sequence DESC LIMIT ?"
+)
+
 _READ_OLD = (
     "SELECT sequence, events, kind FROM log"
     " WHERE sequence > ? AND sequence < ? AND kind <> 3 ORDER BY sequence LIMIT ?"
@@ -247,6 +252,12 @@ class LogReader:
             elif kind == CANCELLATION:
                 entries.append(Cancellation(sequence, _decode_number(data), received_at_ms))
         return entries, until
+
+    def read_back(self, before: int, *, rows_max: int) -> tuple[list[EventRun], int]:
+        """Return the runs before a place where an entry begins, latest first, and how far back."""
+        rows = self._connection.run(_READ_BACK, (before, rows_max))
+        runs = [self._run(row) for row in rows if row[2] == METER_EVENTS]
+        return runs, rows[-1][0] if rows else 1
 
     def cancellations(self, after: int, until: int) -> list[Cancellation]:
         """Return the cancellations after a place in commit order up to another."""

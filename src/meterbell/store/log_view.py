@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from meterbell.engine.counter import Counted
-from meterbell.engine.model import Cancellation, Meter, MeterEvent
+from meterbell.engine.model import Cancellation, EventRun, Meter, MeterEvent
 from meterbell.engine.rows import event_of, value_of
 from meterbell.engine.tail import UsageRun
 from meterbell.store.log import LogReader
@@ -22,6 +22,10 @@ class SqliteLogView:
     def read_usage(self, after: int, *, rows_max: int) -> tuple[list[UsageRun | Cancellation], int]:
         """Return what follows a place in commit order, and how far that reaches."""
         return self._log.read_usage(after, rows_max=rows_max)
+
+    def read_back(self, before: int, *, rows_max: int) -> tuple[list[EventRun], int]:
+        """Return the runs before a place, latest first, and how far back that reaches."""
+        return self._log.read_back(before, rows_max=rows_max)
 
     def read_cancellations(self, after: int, *, until: int) -> list[Cancellation]:
         """Return the cancellations after a place up to another, in commit order."""

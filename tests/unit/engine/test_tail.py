@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from hypothesis import given, note
 from hypothesis import strategies as st
 
+from meterbell.engine.counter import Counted
+from meterbell.engine.dry_run import StepCount, count_steps
 from meterbell.engine.model import Cancellation, EventRun, LogEntry, Meter
 from meterbell.engine.tail import Tail, UsageRun
 from meterbell.engine.value import SCALE
 from meterbell.ids import CustomerId
-from tests.builders import EngineRun
+from tests.builders import DAY, NOW, EngineRun, make_meter
 from tests.hypothesis_profiles import load_profile, part_of_examples
 from tests.reference.entries import NewAlert
 from tests.unit.engine.operations import Operation, World, cuts, resolve, sequences, worlds
@@ -90,3 +92,68 @@ def peaks_of(run: EngineRun, tail: Tail) -> dict[str, int]:
     wholes, parts = tail.peaks
     values = [w * SCALE + p for w, p in zip(wholes.tolist(), parts.tolist(), strict=True)]
     return dict(zip(names, values, strict=True))
+
+
+def test_steps_are_thinned_out_where_very_many_customers_have_usage() -> None:
+    run = EngineRun(customers=("cus_a", "cus_b"))
+    run.use("1", customer="cus_a")
+    run.use("1", customer="cus_b")
+    run.merge()
+    tail = Tail(run.state, make_meter(), first=1, steps_max=9)
+    tail.take(usage_entries(run.log), run.lookup)
+
+    for day in range(1, 7):
+        tail.end_step(day * DAY)
+
+    assert [step.end // DAY for step in tail.steps] == [2, 4, 6]
+    assert count_steps(tail.steps, 1, start=0) == [
+        StepCount(0, 2 * DAY, 2),
+        StepCount(2 * DAY, 4 * DAY, 0),
+        StepCount(4 * DAY, 6 * DAY, 0),
+    ]
+
+
+def test_usage_of_customers_who_were_deleted_since_counts() -> None:
+    run = EngineRun(customers=("cus_a", "cus_b"))
+    run.use("3", customer="cus_a")
+    run.use("4", customer="cus_b")
+    run.merge()
+    run.state.remove_customer(CustomerId("cus_a"), livemode=False)
+
+    tail = taken(run, make_meter(), first=1)
+
+    assert peaks_of(run, tail) == {"cus_a": 3 * SCALE, "cus_b": 4 * SCALE}
+
+
+def test_there_may_be_very_many_customers() -> None:
+    names = [f"cus_{number}" for number in range(3000)]
+    run = EngineRun(customers=names)
+    for number, name in enumerate(names):
+        run.use(str(number), customer=name)
+    run.merge()
+
+    tail = taken(run, make_meter(), first=1, at_once=2000)
+
+    assert peaks_of(run, tail) == {name: number * SCALE for number, name in enumerate(names)}
+
+
+def test_a3_one_customer_is_followed_up_to_a_threshold() -> None:
+    run = EngineRun()
+    events = [Counted(NOW, sequence, 2 * SCALE) for sequence in range(1, 6)]
+    name = CustomerId("cus_a")
+
+    reaching = Tail(run.state, make_meter(), first=1)
+    staying_below = Tail(run.state, make_meter(), first=1)
+
+    assert reaching.reach(name, events, 5 * SCALE, run.lookup) == (3, 6 * SCALE)
+    assert staying_below.reach(name, events, 11 * SCALE, run.lookup) is None
+
+
+def test_a_run_is_cut_where_it_is_asked_to_be() -> None:
+    run = EngineRun()
+    run.use("1", "2", "3")
+    run.merge()
+    whole = usage_run(EventRun.of(1, 0, [e.row(0) for e in run.log if isinstance(e, EventRun)]))
+
+    assert whole.part(0, 3) is whole
+    assert (whole.part(1, 2).sequence, list(whole.part(1, 2).values)) == (2, ["2"])

@@ -37,7 +37,7 @@ class TickingClock:
 
 
 class FakeLog:
-    """A log of single entries. See `store.base.LogView`."""
+    """A log of single entries, as far as dry runs read it. See `store.base.LogView`."""
 
     def __init__(self, run: EngineRun) -> None:
         self._run = run
@@ -72,7 +72,7 @@ class FakeStore:
     @contextmanager
     def view_log(self) -> Iterator[LogView]:
         self.views += 1
-        yield FakeLog(self._run)
+        yield cast("LogView", FakeLog(self._run))
 
     def first_sequence_since(self, received_at_ms: int) -> int:
         log = self._run.log

@@ -1,0 +1,155 @@
+"""What the latest meter events say by a key of their payload."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import NamedTuple
+
+from meterbell.clock import Clock
+from meterbell.engine.model import EventRun, Meter
+from meterbell.engine.rows import value_of
+from meterbell.engine.state import State
+from meterbell.errors import InvalidParamError
+from meterbell.insight.waiting import in_thread
+from meterbell.store.base import LogView, Store
+
+EVENTS_MAX = 50_000
+"""Meter events that are looked at."""
+_SHOWN_MAX = 20
+_ROWS_AT_ONCE = 16
+# Of 500 meter events each, whosever they are.
+_ROWS_MAX = 2000
+
+
+class Share(NamedTuple):
+    """What meter events add up to that have the same text under a key.
+
+    Attributes:
+        text: None for those without the key.
+        value: In units of 10^-12; None where values don't add up, because the last one counts.
+    """
+
+    text: str | None
+    events: int
+    value: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByKey:
+    """The latest meter events by a key of their payload, cancelled ones left out.
+
+    Attributes:
+        shares: The largest, largest first.
+        others: How many texts there are beside those.
+        events: It covers so many, the last ones that came.
+        since: When the first of them was received, in Unix seconds; None for none.
+        covers_all: Whether the log holds no earlier ones.
+    """
+
+    shares: Sequence[Share]
+    others: int
+    events: int
+    since: int | None
+    covers_all: bool
+
+
+class RecentReader:
+    """Reads what happened lately from one store."""
+
+    def __init__(self, store: Store, state: State, clock: Clock) -> None:
+        """Prepare.
+
+        Args:
+            store: Where the log is.
+            state: Knows what was cancelled.
+            clock: The present, and how much time is left.
+        """
+        self._store = store
+        self._state = state
+        self._clock = clock
+
+    async def by_key(
+        self, meter: Meter, key: str, *, events_max: int = 10_000, wait_ms: int
+    ) -> ByKey:
+        """Return a meter's latest events by a key of their payload.
+
+        Args:
+            meter: Whose.
+            key: Neither the customer's nor the value's.
+            events_max: Of the meter, at most, up to 50,000.
+            wait_ms: About how long it may take.
+
+        Raises:
+            InvalidParamError: The key holds the customer or the value.
+        """
+        assert 1 <= events_max <= EVENTS_MAX, events_max
+        if key in (meter.customer_key, meter.value_key):
+            what = "customer" if key == meter.customer_key else "value"
+            raise InvalidParamError(
+                f"Invalid key: {key} holds the {what} of this meter's events. Choose another key "
+                "of their payload.",
+                param="key",
+            )
+        deadline_ns = self._clock.monotonic_ns() + wait_ms * 1_000_000
+        before = self._store.last_sequence() + 1
+        return await in_thread(self._count, meter, key, events_max, before, deadline_ns)
+
+    def _count(
+        self, meter: Meter, key: str, events_max: int, before: int, deadline_ns: int
+    ) -> ByKey:
+        """Count events by what stands under a key, the latest first; in a thread."""
+        found: dict[str | None, list[int]] = {}
+        events, since, covers_all = 0, None, False
+        with self._store.view_log() as view:
+            for run, place in self._events(view, meter, before, deadline_ns):
+                if run is None:
+                    covers_all = True
+                elif events < events_max:
+                    self._add(found, meter, key, run, place)
+                    events, since = events + 1, run.received_at_ms // 1000
+                else:
+                    break
+        adds_up = meter.formula != "last"
+        shares = [
+            Share(text, count, value if adds_up else None) for text, (count, value) in found.items()
+        ]
+        shown = nsmallest(
+            _SHOWN_MAX, shares, key=lambda s: (-(s.value or 0), -s.events, s.text or "")
+        )
+        return ByKey(
+            shares=shown,
+            others=len(shares) - len(shown),
+            events=events,
+            since=since,
+            covers_all=covers_all,
+        )
+
+    def _events(
+        self, view: LogView, meter: Meter, before: int, deadline_ns: int
+    ) -> Iterator[tuple[EventRun | None, int]]:
+        """Yield a meter's events that are not cancelled, latest first; None after the very first.
+
+        It ends without that where there is no time for the rest, or too much of it.
+        """
+        for _ in range(0, _ROWS_MAX, _ROWS_AT_ONCE):
+            runs, before = view.read_back(before, rows_max=_ROWS_AT_ONCE)
+            for run in runs:
+                for place in reversed(range(len(run))):
+                    is_cancelled = run.sequence + place in self._state.cancelled
+                    if run.meters[place] == meter.id and not is_cancelled:
+                        yield run, place
+            if before <= self._state.log_begins:
+                yield None, 0
+                return
+            if self._clock.monotonic_ns() >= deadline_ns:
+                return
+
+    @staticmethod
+    def _add(
+        found: dict[str | None, list[int]], meter: Meter, key: str, run: EventRun, place: int
+    ) -> None:
+        more = run.more.get(place)
+        text = more.rest.get(key) if more is not None and more.rest is not None else None
+        share = found.setdefault(text, [0, 0])
+        share[0] += 1
+        share[1] += value_of(meter, run.values[place])
