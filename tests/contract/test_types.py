@@ -241,6 +241,11 @@ OURS = {
     ("get", "/v1/billing/alerts/*/explain"),
     ("post", "/v1/billing/alerts/dry_run"),
     ("post", "/v1/events/*/retry"),
+    ("get", "/v1/notification_channels"),
+    ("get", "/v1/notification_channels/*"),
+    ("post", "/v1/notification_channels"),
+    ("post", "/v1/notification_channels/*"),
+    ("post", "/v1/notification_channels/*/test"),
     ("post", "/v1/stripecli/sessions"),
 }
 """Routes that answer with what Stripe has no types for; tests/unit/api looks at their answers."""
