@@ -280,6 +280,13 @@ class ApiKey(Struct, frozen=True, kw_only=True):
     revoked_at: int | None
 
 
+class ApiKeyUse(Struct, frozen=True, kw_only=True):
+    """When a key, named by its id, was used last."""
+
+    key: str
+    used_ms: int
+
+
 class RequestEntry(Struct, frozen=True, kw_only=True):
     """A request to the API as the request log keeps it: no body, no query string, no secret.
 

@@ -18,6 +18,8 @@ _Positive = Annotated[int, Meta(ge=1)]
 
 FILE_NAME = "meterbell.toml"
 ENVIRONMENT_PREFIX = "METERBELL_"
+SECRETS = frozenset({"secret_keys", "test_key"})
+"""Settings that nobody is shown."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -86,6 +88,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def database(self) -> Path:
         """The database file."""
         return self.folder / "meterbell.db"
+
+    @property
+    def local_url(self) -> str:
+        """The address at which this machine reaches the server, once host and port are real."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not bound here
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
     def key_file(self) -> Path:

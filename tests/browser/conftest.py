@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import stripe
 from playwright.sync_api import (
     Browser,
     BrowserContext,
@@ -164,7 +165,14 @@ def little_data(server: ServerProcess, receiver: WebhookReceiver) -> World:
                 "payload": {"stripe_customer_id": customer, "value": value},
             }
         )
-    return {"alerts": alert.id, "customers": customer, "meters": meter.id}
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.customers.retrieve("cus_none")
+    return {
+        "alerts": alert.id,
+        "customers": customer,
+        "meters": meter.id,
+        "requests": str(refused.value.request_id),
+    }
 
 
 def new_customer(server: ServerProcess, customer: str, *, name: str = "") -> str:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from meterbell.cli.connection import Target, find_target
-from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE
 from meterbell.cli.forward import parse_forward_to
 from meterbell.cli.keys import parse_seconds
 from meterbell.cli.listen_state import ListenState, load_state, state_home
 from meterbell.cli.output import CommandError
+from meterbell.folder import SERVER_FILE, TEST_KEY_FILE
 
 LOCAL = "http://127.0.0.1:5000"
 KEY = "sk_test_local"

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from meterbell.dashboard.visit import Route, url_of
 
 World = Mapping[str, str]
-"""An example id by the first part of a path: `{"alerts": "alrt_…"}`."""
+"""An example id by the part of a path that stands before it: `{"alerts": "alrt_…"}`."""
+_PLACEHOLDER = re.compile(r"(\w+)/\{\w+\}")
 
 
 def address(route: Route, world: World, *, livemode: bool = False) -> str:
     """Return where a route is found, with an example in the place of its `{id}`."""
-    section = route.path.split("/")[1]
 
-    def fill(_placeholder: re.Match[str]) -> str:
-        assert section in world, f"make an example for {route.path} in the fixture `world`"
-        return world[section]
+    def fill(found: re.Match[str]) -> str:
+        assert found[1] in world, f"make an example for {route.path} in the fixture `world`"
+        return f"{found[1]}/{world[found[1]]}"
 
-    return url_of(re.sub(r"\{\w+\}", fill, route.path), livemode=livemode)
+    return url_of(_PLACEHOLDER.sub(fill, route.path), livemode=livemode)
 
 
 def has_example(route: Route, world: World) -> bool:
     """Return whether a route needs no example, or has one."""
-    return "{" not in route.path or route.path.split("/")[1] in world
+    return all(part in world for part in _PLACEHOLDER.findall(route.path))

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Callable
 from typing import NamedTuple
 
 from meterbell.clock import Clock
@@ -57,17 +58,21 @@ class Principal(NamedTuple):
 class Authenticator:
     """Recognises keys; a revoked one is refused within a second."""
 
-    def __init__(self, store: Store, clock: Clock, *, test_key: str | None) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, *, test_key: str | None, note_use: Callable[[str], None]
+    ) -> None:
         """Prepare.
 
         Args:
             store: Where the digests of keys are.
             clock: The present.
             test_key: A test-mode secret key to accept besides the stored ones.
+            note_use: Told of the id of a stored key in use, once a second or less.
         """
         self._store = store
         self._clock = clock
         self._test_key = test_key
+        self._note_use = note_use
         self._known: dict[bytes, tuple[int, Principal]] = {}
         self._known_ids: dict[str, tuple[int, Principal]] = {}
         self._test_key_id = f"test_key_{digest_of(test_key).hex()[:32]}" if test_key else None
@@ -105,6 +110,7 @@ class Authenticator:
             if not found:
                 raise AuthenticationError("The API key behind this session is not known any more.")
             principal = _judge(found[0], now_ms // 1000, "behind this session")
+            self._note_use(key_id)
         if len(self._known_ids) >= _CACHE_MAX:
             self._known_ids.clear()
         self._known_ids[key_id] = (now_ms + _CACHE_MS, principal)
@@ -137,7 +143,9 @@ class Authenticator:
         found = self._store.reader.find(ApiKey, tables.api_key.c.digest == digest_of(key), limit=1)
         if not found:
             raise AuthenticationError(f"Invalid API Key provided: {_masked(key)}")
-        return _judge(found[0], now, f"provided: {_masked(key)}")
+        principal = _judge(found[0], now, f"provided: {_masked(key)}")
+        self._note_use(principal.key_id)
+        return principal
 
 
 def _judge(found: ApiKey, now: int, which: str) -> Principal:

@@ -94,7 +94,10 @@ class Api:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._authenticator = Authenticator(
-            services.store, services.clock, test_key=services.settings.test_key
+            services.store,
+            services.clock,
+            test_key=services.settings.test_key,
+            note_use=services.requests.keys.note,
         )
         self._v2 = V2Api(services, self._authenticator)
         self._in_flight = idempotency.InFlight()

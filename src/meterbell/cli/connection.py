@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import typer
 
-from meterbell.cli.folder import read_server, read_test_key
 from meterbell.cli.output import EXIT_USAGE, CommandError, reported
+from meterbell.folder import read_server, read_test_key
 from meterbell.keys import mode_of
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,8 +9,7 @@ import typer
 from rich.markup import escape
 
 from meterbell.cli.connection import DATA_DEFAULT, DataOption, JsonOption
-from meterbell.cli.folder import read_server
-from meterbell.cli.keys import DATABASE_NAME, parse_seconds
+from meterbell.cli.keys import parse_seconds
 from meterbell.cli.output import (
     CommandError,
     examples,
@@ -21,12 +19,11 @@ from meterbell.cli.output import (
     reported,
     show_time,
 )
-from meterbell.clock import SystemClock
-from meterbell.ids import IdSource, RandomIds
+from meterbell.folder import read_server
 
 if TYPE_CHECKING:
+    from meterbell.cli.database import AtDatabase
     from meterbell.records import DashboardUser
-    from meterbell.store.objects import Objects
 
 app = typer.Typer(help="Let people into the dashboard.", no_args_is_help=True)
 users = typer.Typer(help="Add, list, change and remove users.", no_args_is_help=True)
@@ -40,15 +37,6 @@ RoleOption = Annotated[
 PasswordStdinOption = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from standard input.")
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """The command line at the database: what `accounts` calls a moment."""
-
-    objects: "Objects"
-    ids: IdSource
-    now_ms: int
 
 
 @app.command(
@@ -185,7 +173,7 @@ def remove(name: NameArgument, *, data: DataOption = DATA_DEFAULT) -> None:
         print_text(f"Removed {escape(user.name)}.")
 
 
-def make_link(visitor: Visitor, url: str, name: str | None, *, lives_seconds: int) -> str:
+def make_link(visitor: "AtDatabase", url: str, name: str | None, *, lives_seconds: int) -> str:
     """Return the address that signs a user in once; the first user is made if there is none."""
     from meterbell.dashboard import accounts  # noqa: PLC0415
     from meterbell.records import DashboardUser  # noqa: PLC0415
@@ -201,14 +189,14 @@ def make_link(visitor: Visitor, url: str, name: str | None, *, lives_seconds: in
 
 
 @contextmanager
-def _visitor(data: str) -> Iterator[Visitor]:
-    from meterbell.cli.database import open_objects  # noqa: PLC0415
+def _visitor(data: str) -> Iterator["AtDatabase"]:
+    from meterbell.cli.database import at_database  # noqa: PLC0415
 
-    with open_objects(Path(data) / DATABASE_NAME) as objects:
-        yield Visitor(objects, RandomIds(), SystemClock().now_ms())
+    with at_database(Path(data)) as visitor:
+        yield visitor
 
 
-def _find(visitor: Visitor, name: str) -> "DashboardUser":
+def _find(visitor: "AtDatabase", name: str) -> "DashboardUser":
     from meterbell.dashboard import accounts  # noqa: PLC0415
 
     user = accounts.find_user(visitor.objects, name)
@@ -225,7 +213,7 @@ def _password(*, from_stdin: bool) -> str:
     return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
 
 
-def _note(visitor: Visitor, action: str, user: "DashboardUser", **details: str) -> None:
+def _note(visitor: "AtDatabase", action: str, user: "DashboardUser", **details: str) -> None:
     from meterbell.dashboard import accounts  # noqa: PLC0415
 
     accounts.note(

@@ -1,65 +1,33 @@
-"""API keys in the data folder's database, beside a running server or without one."""
+"""The data folder's database, beside a running server or without one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import apsw
 
 from meterbell.cli.output import CommandError
-from meterbell.clock import Clock
-from meterbell.ids import IdSource, new_id
-from meterbell.keys import digest_of, generate_key
-from meterbell.records import ApiKey, Permission
+from meterbell.clock import SystemClock
+from meterbell.ids import IdSource, RandomIds
+from meterbell.records import ApiKey
 from meterbell.store import tables
 from meterbell.store.migrations import is_current
 from meterbell.store.objects import Objects
 from meterbell.store.sql import Connection
 
+DATABASE_NAME = "meterbell.db"
+
 _columns = tables.api_key.c
 
 
-class NewKey(NamedTuple):
-    """A key that was just made; `text` is not kept anywhere."""
+@dataclass(frozen=True, slots=True)
+class AtDatabase:
+    """The command line in a transaction: a `Moment`."""
 
-    text: str
-    record: ApiKey
-
-
-def create_key(
-    objects: Objects,
-    clock: Clock,
-    ids: IdSource,
-    *,
-    livemode: bool,
-    permission: Permission,
-    name: str,
-) -> NewKey:
-    """Make a key and store its digest."""
-    text = generate_key(ids, livemode=livemode, restricted=permission != "all")
-    record = ApiKey(
-        id=new_id(ids, "mk"),
-        livemode=livemode,
-        name=name,
-        permission=permission,
-        digest=digest_of(text),
-        last4=text[-4:],
-        created=clock.now_ms() // 1000,
-        expires_at=None,
-        revoked_at=None,
-    )
-    objects.insert(record)
-    return NewKey(text, record)
-
-
-def key_status(key: ApiKey, now: int) -> str:
-    """Return `active`, `expiring`, `expired` or `revoked`."""
-    if key.revoked_at is not None:
-        return "revoked"
-    if key.expires_at is not None:
-        return "expired" if key.expires_at <= now else "expiring"
-    return "active"
+    objects: Objects
+    ids: IdSource
+    now_ms: int
 
 
 def find_key(objects: Objects, name: str) -> ApiKey:
@@ -73,12 +41,6 @@ def find_key(objects: Objects, name: str) -> ApiKey:
         count = "No key is" if not found else f"{len(found)} keys are"
         raise CommandError(f"{count} called {name}. `meterbell keys list` shows all ids.")
     return found[0]
-
-
-def change_key(objects: Objects, key: ApiKey, **changes: object) -> ApiKey:
-    """Change a key's columns and return it as it is then."""
-    objects.update(ApiKey, _columns.id == key.id, **changes)
-    return objects.find(ApiKey, _columns.id == key.id)[0]
 
 
 def require_database(database: Path) -> None:
@@ -95,17 +57,18 @@ def require_database(database: Path) -> None:
 
 
 @contextmanager
-def open_objects(database: Path) -> Iterator[Objects]:
+def at_database(folder: Path) -> Iterator[AtDatabase]:
     """Read and change control objects in one transaction.
 
     Raises:
         CommandError: There is no up-to-date database, or the server keeps it busy.
     """
+    database = folder / DATABASE_NAME
     require_database(database)
     connection = Connection(database)
     try:
         connection.run("BEGIN IMMEDIATE")
-        yield Objects(connection)
+        yield AtDatabase(Objects(connection), RandomIds(), SystemClock().now_ms())
         connection.run("COMMIT")
     except apsw.BusyError as error:
         raise CommandError("The server is busy with its database; try again.") from error

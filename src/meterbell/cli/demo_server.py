@@ -14,8 +14,8 @@ from typing import NamedTuple
 import stripe
 from typing_extensions import override
 
-from meterbell.cli.folder import read_server
 from meterbell.cli.output import CommandError
+from meterbell.folder import read_server
 from meterbell.settings import ENVIRONMENT_PREFIX
 
 _START_SECONDS_MAX = 60.0

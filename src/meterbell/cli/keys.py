@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from meterbell.cli.connection import DATA_DEFAULT, DataOption, JsonOption
-from meterbell.cli.folder import read_test_key, replace_test_key
 from meterbell.cli.output import (
     EXIT_USAGE,
     CommandError,
@@ -19,8 +18,6 @@ from meterbell.cli.output import (
     show_time,
 )
 from meterbell.clock import SystemClock
-from meterbell.ids import RandomIds
-from meterbell.keys import digest_of
 
 if TYPE_CHECKING:
     from meterbell.records import ApiKey
@@ -29,7 +26,6 @@ app = typer.Typer(
     help="Create, list, roll and revoke API keys in a data folder.", no_args_is_help=True
 )
 
-DATABASE_NAME = "meterbell.db"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 KEPT = "[dim]Keep it now: it is not shown again.[/]"
 
@@ -57,17 +53,11 @@ def create(
 ) -> None:
     """Create a key and show it, this once."""
     with reported():
-        from meterbell.cli.database import create_key, open_objects  # noqa: PLC0415
+        from meterbell.api.stored_keys import create_key  # noqa: PLC0415
+        from meterbell.cli.database import at_database  # noqa: PLC0415
 
-        with open_objects(Path(data) / DATABASE_NAME) as objects:
-            made = create_key(
-                objects,
-                SystemClock(),
-                RandomIds(),
-                livemode=mode == "live",
-                permission=permission,
-                name=name,
-            )
+        with at_database(Path(data)) as moment:
+            made = create_key(moment, livemode=mode == "live", permission=permission, name=name)
         if as_json:
             print_json(_show(made.record, made.text))
         else:
@@ -78,11 +68,11 @@ def create(
 def list_keys(*, data: DataOption = DATA_DEFAULT, as_json: JsonOption = False) -> None:
     """List keys: what they may do, their last characters, whether they work."""
     with reported():
-        from meterbell.cli.database import open_objects  # noqa: PLC0415
+        from meterbell.cli.database import at_database  # noqa: PLC0415
         from meterbell.records import ApiKey  # noqa: PLC0415
 
-        with open_objects(Path(data) / DATABASE_NAME) as objects:
-            shown = [_show(key) for key in objects.find(ApiKey)]
+        with at_database(Path(data)) as moment:
+            shown = [_show(key) for key in moment.objects.find(ApiKey)]
         if as_json:
             print_json(shown)
             return
@@ -120,35 +110,16 @@ def roll(
 ) -> None:
     """Replace a key: make one like it, and give the old one an end."""
     with reported():
-        from meterbell.cli.database import (  # noqa: PLC0415
-            change_key,
-            create_key,
-            find_key,
-            key_status,
-            open_objects,
-        )
+        from meterbell.api.stored_keys import follow_key, roll_key  # noqa: PLC0415
+        from meterbell.cli.database import at_database, find_key  # noqa: PLC0415
 
-        clock = SystemClock()
-        now = clock.now_ms() // 1000
-        ends_at = now + parse_seconds(expire_in)
-        with open_objects(Path(data) / DATABASE_NAME) as objects:
-            old = find_key(objects, key)
-            status = key_status(old, now)
-            if status != "active":
-                raise CommandError(
-                    f"Key {old.id} is {status}, so it can't be rolled. `meterbell keys create` "
-                    "makes a new one."
-                )
-            made = create_key(
-                objects,
-                clock,
-                RandomIds(),
-                livemode=old.livemode,
-                permission=old.permission,
-                name=old.name,
-            )
-            change_key(objects, old, expires_at=ends_at)
-        _follow(Path(data), old, made.text)
+        seconds = parse_seconds(expire_in)
+        with at_database(Path(data)) as moment:
+            old = find_key(moment.objects, key)
+            now = moment.now_ms // 1000
+            ends_at = now + seconds
+            made = roll_key(moment, old, ends_at=ends_at)
+        follow_key(Path(data), old, made.text)
         if as_json:
             print_json(_show(made.record, made.text))
         else:
@@ -165,13 +136,12 @@ def revoke(
 ) -> None:
     """End a key now; a running server refuses it within a second."""
     with reported():
-        from meterbell.cli.database import change_key, find_key, open_objects  # noqa: PLC0415
+        from meterbell.api.stored_keys import follow_key, revoke_key  # noqa: PLC0415
+        from meterbell.cli.database import at_database, find_key  # noqa: PLC0415
 
-        with open_objects(Path(data) / DATABASE_NAME) as objects:
-            found = find_key(objects, key)
-            if found.revoked_at is None:
-                found = change_key(objects, found, revoked_at=SystemClock().now_ms() // 1000)
-        _follow(Path(data), found, None)
+        with at_database(Path(data)) as moment:
+            found = revoke_key(moment, find_key(moment.objects, key))
+        follow_key(Path(data), found, None)
         if as_json:
             print_json(_show(found))
         else:
@@ -196,7 +166,7 @@ def parse_seconds(text: str, *, hours_max: int = 7 * 24) -> int:
 
 
 def _show(key: "ApiKey", text: str | None = None) -> dict[str, Any]:
-    from meterbell.cli.database import key_status  # noqa: PLC0415
+    from meterbell.api.stored_keys import key_status  # noqa: PLC0415
 
     shown: dict[str, Any] = {
         "id": key.id,
@@ -209,10 +179,3 @@ def _show(key: "ApiKey", text: str | None = None) -> dict[str, Any]:
         "expires_at": key.expires_at,
     }
     return shown if text is None else {**shown, "key": text}
-
-
-def _follow(folder: Path, old: "ApiKey", new: str | None) -> None:
-    """Keep the local copy of the test key in step."""
-    local = read_test_key(folder)
-    if local is not None and digest_of(local) == old.digest:
-        replace_test_key(folder, old=local, new=new)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from meterbell.cli.connection import Target
-from meterbell.cli.folder import read_server, write_private
+from meterbell.folder import read_server, write_private
 
 _START = "start"
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import ipaddress
 import json
 import os
 import signal
@@ -20,17 +19,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from typing_extensions import override
 
 from meterbell.api.requests import LIVE
+from meterbell.api.stored_keys import create_key
 from meterbell.app import DASHBOARD, Application
-from meterbell.cli.dashboard import Visitor, make_link
-from meterbell.cli.database import create_key, open_objects
-from meterbell.cli.folder import SERVER_FILE, TEST_KEY_FILE, write_private
+from meterbell.cli.dashboard import make_link
+from meterbell.cli.database import at_database
 from meterbell.cli.front import Front
 from meterbell.cli.output import print_text
 from meterbell.cli.unix_socket import unix_listener
-from meterbell.clock import SystemClock
 from meterbell.dashboard.accounts import FIRST_USER, SIGNED_IN, find_user
 from meterbell.errors import SettingsError
-from meterbell.ids import RandomIds
+from meterbell.folder import SERVER_FILE, TEST_KEY_FILE, write_private
 from meterbell.keys import mode_of
 from meterbell.logs import LEVELS, configure_logs
 from meterbell.records import ApiKey, AuditEntry, DashboardUser
@@ -70,7 +68,7 @@ def run(settings: Settings) -> int:
     with locked(settings.folder):
         migrate(settings.database)
         settings.database.chmod(0o600)
-    url = _url(listener)
+    url = settings.local_url
     server_file = settings.folder / SERVER_FILE
     is_announced = False
 
@@ -246,12 +244,11 @@ async def _send_stopping(send: Send) -> None:
 
 def _first_keys(settings: Settings) -> list[str]:
     """Return the keys of a first start, test and live; none on later starts."""
-    with open_objects(settings.database) as objects:
-        if objects.count(ApiKey):
+    with at_database(settings.folder) as moment:
+        if moment.objects.count(ApiKey):
             return []
-        clock, ids = SystemClock(), RandomIds()
         made = [
-            create_key(objects, clock, ids, livemode=livemode, permission="all", name="first start")
+            create_key(moment, livemode=livemode, permission="all", name="first start")
             for livemode in (False, True)
         ]
     # Commands on this machine use it, so that nobody has to paste a key to try things out.
@@ -274,23 +271,15 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _url(listener: socket.socket) -> str:
-    """Return the address at which this machine reaches a server."""
-    host, port = listener.getsockname()[:2]
-    if ipaddress.ip_address(host).is_unspecified:
-        host = "::1" if ":" in host else "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def _sign_in_link(settings: Settings, url: str) -> str:
     """Return a link into the dashboard, made until somebody signs in; empty after that."""
-    with open_objects(settings.database) as objects:
+    with at_database(settings.folder) as moment:
+        objects = moment.objects
         is_known = objects.find(AuditEntry, audit_entry.c.action == SIGNED_IN, limit=1)
         if is_known or (objects.count(DashboardUser) and not find_user(objects, FIRST_USER)):
             return ""
-        visitor = Visitor(objects, RandomIds(), SystemClock().now_ms())
         base = settings.public_url or url
-        return make_link(visitor, base, None, lives_seconds=_FIRST_LINK_SECONDS)
+        return make_link(moment, base, None, lives_seconds=_FIRST_LINK_SECONDS)
 
 
 def _welcome(url: str, keys: list[str], settings: Settings, link: str) -> None:

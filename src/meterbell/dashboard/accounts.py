@@ -5,13 +5,13 @@ Tokens are random enough that a slow hash would add nothing: what is stored is t
 
 import hashlib
 import re
-from typing import Protocol
 
 from meterbell.dashboard.passwords import hash_password, require_good
 from meterbell.errors import InvalidParamError
 from meterbell.ids import IdSource, new_id
 from meterbell.records import AuditEntry, DashboardSession, DashboardUser, Role, SignInLink
 from meterbell.store import dashboard_tables
+from meterbell.store.moment import Moment
 from meterbell.store.objects import Objects
 
 ROLES: tuple[Role, ...] = ("viewer", "editor", "admin")
@@ -26,22 +26,6 @@ SIGNED_IN = "session.open"
 _TOKEN_LENGTH = 43
 _SALT_LENGTH = 22
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
-
-
-class Moment(Protocol):
-    """Where and when changes to accounts are made; a `Transaction` is one."""
-
-    @property
-    def objects(self) -> Objects:
-        """Reads and writes, in the open transaction."""
-
-    @property
-    def ids(self) -> IdSource:
-        """New ids and tokens."""
-
-    @property
-    def now_ms(self) -> int:
-        """The present."""
 
 
 def digest_of(token: str) -> bytes:

@@ -253,6 +253,9 @@ class Dashboard:
                 raise
             status = HTTPStatus(answer_to(error)[0].status)
             return await self._show(action.page, replace(visit, problem=error), site, status)
+        if isinstance(done, Visit):
+            assert action.page is not None, "something is revealed on a page"
+            return await self._show(action.page, done, site)
         return _redirect(done, site)
 
     def _follow(self, visit: Visit) -> Response:

@@ -5,5 +5,6 @@ NOTICES = {
     "alert_archived": "The alert is archived. It can't be brought back.",
     "alert_created": "The alert is active and watches usage from now on.",
     "alert_deactivated": "The alert is inactive: usage goes on counting, nothing triggers.",
+    "key_revoked": "The key is revoked: it is refused within a second.",
     "signed_out": "You are signed out.",
 }

@@ -1,6 +1,17 @@
 """All routes of the dashboard. Tests go through them, so a page that is added is tested, too."""
 
-from meterbell.dashboard.pages import alert, alerts, audit, new_alert, overview, patterns, sign_in
+from meterbell.dashboard.pages import (
+    alert,
+    alerts,
+    audit,
+    developer_errors,
+    developer_requests,
+    developers,
+    new_alert,
+    overview,
+    patterns,
+    sign_in,
+)
 from meterbell.dashboard.pages.find import HOME, search_page
 from meterbell.dashboard.visit import Page, Route, Stream
 
@@ -17,6 +28,9 @@ ROUTES: list[Route] = [
     *alerts.ROUTES,
     *new_alert.ROUTES,
     *alert.ROUTES,
+    *developers.ROUTES,
+    *developer_requests.ROUTES,
+    *developer_errors.ROUTES,
     *audit.ROUTES,
     *patterns.ROUTES,
     *sign_in.ROUTES,

@@ -20,6 +20,11 @@ TEST = "/test"
 
 def url_of(path: str, *, livemode: bool, **query: str | int | None) -> str:
     """Return where a page is found; parameters that are None or empty are left out."""
+    return _join(path, query, livemode=livemode)
+
+
+def _join(path: str, query: Mapping[str, str | int | None], *, livemode: bool) -> str:
+    # Names of parameters come from outside, so they are never names of arguments.
     base = MOUNT + ("" if livemode else TEST) + ("" if path == "/" else path)
     given = {name: value for name, value in query.items() if value not in (None, "")}
     return f"{base}?{urlencode(given)}" if given else base
@@ -42,6 +47,7 @@ class Visit:
         address: Where it came from.
         theme: `light`, `dark`, or empty for the system's.
         problem: What was wrong with the form that is shown again.
+        revealed: A secret that was just made: the page shows it, this once.
     """
 
     services: Services
@@ -59,10 +65,11 @@ class Visit:
     request_id: str
     theme: str
     problem: RequestError | None = None
+    revealed: str = ""
 
     def url(self, path: str, /, **query: str | int | None) -> str:
         """Return where a page of the same mode is found."""
-        return url_of(path, livemode=self.livemode, **query)
+        return _join(path, query, livemode=self.livemode)
 
     @property
     def view(self) -> str:
@@ -71,7 +78,7 @@ class Visit:
 
     def here(self, **query: str | int | None) -> str:
         """Return this page with some parameters changed; None takes one away."""
-        return self.url(self.path, **{**self.query, **query})
+        return _join(self.path, {**self.query, **query}, livemode=self.livemode)
 
     def in_mode(self, *, livemode: bool) -> str:
         """Return the same section in a mode; an object lives in one mode only."""
@@ -143,13 +150,14 @@ class Action:
     """A route that changes something, by POST only.
 
     Attributes:
-        act: Does it; a `RequestError` shows the form again, with what was wrong.
+        act: Does it and leads elsewhere, or returns a visit with something `revealed`, for which
+            the page is shown. A `RequestError` shows the form again, with what was wrong.
         role: Who may do it; None for everybody, signed in or not.
         page: Where its form stands; None for a button, whose error is a page of its own.
     """
 
     path: str
-    act: Callable[[Visit], Awaitable[Done]]
+    act: Callable[[Visit], Awaitable[Done | Visit]]
     role: Role | None = "editor"
     page: Page | None = None
 

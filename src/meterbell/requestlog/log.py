@@ -19,6 +19,7 @@ from meterbell.ledger.committer import Committer
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import RequestEntry
 from meterbell.requestlog.feed import RequestFeed
+from meterbell.requestlog.key_use import KeyUse
 from meterbell.requestlog.redaction import shown_path, shown_text
 from meterbell.store import tables
 from meterbell.store.base import Store
@@ -61,6 +62,7 @@ class RequestLog:
 
     Attributes:
         feed: Tells those who watch.
+        keys: When API keys were used last.
         left_out: How many requests should have been kept and were not.
     """
 
@@ -79,6 +81,7 @@ class RequestLog:
         self._days = days
         # Past the numbers of any earlier process: there were fewer requests than microseconds.
         self.feed = RequestFeed(newest=clock.now_ms() * 1000)
+        self.keys = KeyUse(store=store, committer=committer, clock=clock)
         self.left_out = 0
         self._waiting: list[RequestEntry] = []
         self._skipped: dict[bool | None, int] = {}
@@ -151,6 +154,7 @@ class RequestLog:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._write())
                 tasks.create_task(self._trim())
+                tasks.create_task(self.keys.run())
         finally:
             await self.flush()
 

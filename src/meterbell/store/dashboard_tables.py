@@ -1,4 +1,4 @@
-"""The tables of the dashboard: who may sign in, what they changed, and usage by the hour."""
+"""The tables of the dashboard: users, what they changed, usage by the hour, and use of keys."""
 
 from sqlalchemy import Column, Index, LargeBinary, Table, Text
 
@@ -66,3 +66,12 @@ meter_hour = Table(
     sqlite_with_rowid=False,
 )
 """What all counters of a meter held together when a UTC hour since 1970 began."""
+
+api_key_use = Table(
+    "api_key_use",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("used_ms", Whole, nullable=False),
+    sqlite_strict=True,
+)
+"""When API keys were used last, by their id."""

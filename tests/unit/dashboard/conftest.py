@@ -44,4 +44,13 @@ async def world(api: Api) -> World:
     meter = await api.meter()
     alert = await api.alert(meter, 10)
     await api.use("12", customer=customer)
-    return {"alerts": alert, "customers": customer, "meters": meter}
+    key = await api.add_key("sk_test_of_the_world")
+    refused = await api.post("/v1/customers", {"nonsense": "<b>"})
+    await api.services.requests.flush()
+    return {
+        "alerts": alert,
+        "customers": customer,
+        "keys": f"key_{key}",
+        "meters": meter,
+        "requests": refused.headers["request-id"],
+    }

@@ -182,6 +182,14 @@ async def test_what_there_is_not_is_told_on_a_page(admin: Visitor) -> None:
         assert "Not found" in shown.words
 
 
+async def test_no_name_of_a_parameter_breaks_a_page(admin: Visitor) -> None:
+    for name in ("path", "livemode", "self", "query", "view", "live[a]", "%00", ""):
+        for path in ("alerts", "developers/requests", "audit"):
+            shown = await admin.get(f"/dashboard/test/{path}?{name}=x")
+
+            assert shown.status in (200, 400), (path, name)
+
+
 async def test_a_form_that_is_too_large_is_refused(admin: Visitor) -> None:
     shown = await admin.post("/dashboard/test/sign-out", {"x": "y" * 70_000})
 

@@ -1,4 +1,4 @@
-"""The data folder as the command line sees it: facts about its server, the local test key."""
+"""Files in the data folder beside the database: facts about the server, the local test key."""
 
 import json
 import os
@@ -36,11 +36,9 @@ def read_test_key(folder: Path) -> str | None:
         return None
 
 
-def replace_test_key(folder: Path, *, old: str, new: str | None) -> None:
-    """Follow a roll or a revocation, if the local test key is the one that ended."""
-    if read_test_key(folder) != old:
-        return
-    if new is None:
+def keep_test_key(folder: Path, key: str | None) -> None:
+    """Keep another local test key, or none."""
+    if key is None:
         (folder / TEST_KEY_FILE).unlink(missing_ok=True)
     else:
-        write_private(folder / TEST_KEY_FILE, new + "\n")
+        write_private(folder / TEST_KEY_FILE, key + "\n")

@@ -1,0 +1,228 @@
+"""Developers: API keys, snippets to begin with, and how this server is set up."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import version
+
+import msgspec
+
+from meterbell.api.params import Choice, Param, Text, read_params
+from meterbell.api.stored_keys import (
+    NAME_LENGTH_MAX,
+    PERMISSIONS,
+    create_key,
+    follow_key,
+    key_status,
+    revoke_key,
+    roll_key,
+)
+from meterbell.dashboard.changes import change_own, note
+from meterbell.dashboard.snippets import Snippets, base_url, snippets
+from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
+from meterbell.errors import NotFoundError
+from meterbell.ledger.transaction import Transaction
+from meterbell.records import ApiKey, Permission
+from meterbell.settings import SECRETS, Settings
+from meterbell.store.tables import api_key
+
+SECTION = "/developers"
+MAY: dict[Permission, str] = {
+    "all": "Everything",
+    "read": "Retrieve and list only",
+    "ingest": "Report usage only",
+}
+_TABS = (
+    ("API keys", SECTION),
+    ("Requests", f"{SECTION}/requests"),
+    ("Error reports", f"{SECTION}/errors"),
+)
+_OVERLAP_SECONDS = 24 * 3600
+_FORM: dict[str, Param] = {
+    "name": Text(length_max=NAME_LENGTH_MAX, can_unset=True, is_plain=True),
+    "permission": Choice(values=PERMISSIONS, required=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """One of the section's pages."""
+
+    label: str
+    href: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLine:
+    """One API key; `used_ms` is 0 for one that was never used."""
+
+    id: str
+    name: str
+    shown: str
+    may: str
+    status: str
+    created_ms: int
+    used_ms: int
+    ends_ms: int
+    can_roll: bool
+    can_revoke: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLine:
+    """One setting in force; without a value if it is a secret."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopersView:
+    """Everything on the page.
+
+    Attributes:
+        revealed: A key that was just made.
+        settings: In force; empty for those who are no admins.
+    """
+
+    tabs: list[Tab]
+    keys: list[KeyLine]
+    permissions: list[tuple[str, str]]
+    revealed: str
+    problem: str
+    field: str
+    url: str
+    snippets: list[Snippets]
+    version: str
+    settings: list[SettingLine]
+
+
+def tabs(visit: Visit, here: str) -> list[Tab]:
+    """Return the section's pages, the one with a path marked."""
+    return [Tab(label, visit.url(path), path == here) for label, path in _TABS]
+
+
+async def _view(visit: Visit) -> DevelopersView:
+    settings, problem = visit.services.settings, visit.problem
+    placeholder = "sk_live_…" if visit.livemode else "sk_test_…"
+    return DevelopersView(
+        tabs=tabs(visit, SECTION),
+        keys=_keys(visit),
+        permissions=list(MAY.items()),
+        revealed=visit.revealed,
+        problem=problem.message if problem else "",
+        field=(problem.param or "") if problem else "",
+        url=base_url(settings),
+        snippets=snippets(settings, visit.revealed or placeholder),
+        version=version("meterbell"),
+        settings=_settings(settings) if visit.may("admin") else [],
+    )
+
+
+def _keys(visit: Visit) -> list[KeyLine]:
+    now = visit.services.clock.now_ms() // 1000
+    found = visit.services.store.reader.find(
+        ApiKey, api_key.c.livemode == visit.livemode, order_by=api_key.c.number.desc()
+    )
+    used = visit.services.requests.keys.last_ms()
+    lines = [_line(key, key_status(key, now), used.get(key.id, 0)) for key in found]
+    return sorted(lines, key=lambda line: not line.can_revoke)  # those that work first
+
+
+def _line(key: ApiKey, status: str, used_ms: int) -> KeyLine:
+    kind = "sk" if key.permission == "all" else "rk"
+    return KeyLine(
+        id=key.id,
+        name=key.name,
+        shown=f"{kind}_{'live' if key.livemode else 'test'}_…{key.last4}",
+        may=MAY[key.permission],
+        status=status,
+        created_ms=key.created * 1000,
+        used_ms=used_ms,
+        ends_ms=(key.revoked_at or key.expires_at or 0) * 1000,
+        can_roll=status == "active",
+        can_revoke=status in ("active", "expiring"),
+    )
+
+
+def _settings(settings: Settings) -> list[SettingLine]:
+    return [
+        SettingLine(field.name, _shown(field.name, getattr(settings, field.name)))
+        for field in msgspec.structs.fields(Settings)
+    ]
+
+
+def _shown(name: str, value: object) -> str:
+    if value is None:
+        return "none"
+    if name in SECRETS:
+        return "set, not shown"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+async def _create(visit: Visit) -> Visit:
+    params = read_params(_FORM, visit.form)
+    permission: Permission = params["permission"]
+    name: str = params.get("name", "").strip()
+
+    def command(transaction: Transaction) -> str:
+        made = create_key(transaction, livemode=visit.livemode, permission=permission, name=name)
+        details = {"permission": permission, "name": name, "last4": made.record.last4}
+        note(transaction, visit, "key.create", object_id=made.record.id, details=details)
+        return made.text
+
+    text = await visit.services.committer.execute(command)
+    return replace(visit, form={}, revealed=text)
+
+
+def _find(visit: Visit, transaction: Transaction) -> ApiKey:
+    """Return the key that the path names.
+
+    Raises:
+        NotFoundError: There is none in this mode.
+    """
+    key_id = visit.ids["id"]
+    found = transaction.objects.get(ApiKey, key_id, livemode=visit.livemode)
+    if found is None:
+        raise NotFoundError(f"There is no API key {key_id[:100]} in this mode.")
+    return found
+
+
+async def _roll(visit: Visit) -> Visit:
+    folder = visit.services.settings.folder
+
+    def command(transaction: Transaction) -> str:
+        old = _find(visit, transaction)
+        made = roll_key(transaction, old, ends_at=transaction.now + _OVERLAP_SECONDS)
+        details = {"new": made.record.id, "last4": made.record.last4}
+        note(transaction, visit, "key.roll", object_id=old.id, details=details)
+        transaction.after_commit(partial(follow_key, folder, old, made.text))
+        return made.text
+
+    text = await visit.services.committer.execute(command)
+    return replace(visit, form={}, revealed=text)
+
+
+async def _revoke(visit: Visit) -> Done:
+    folder = visit.services.settings.folder
+
+    def command(transaction: Transaction) -> None:
+        key = revoke_key(transaction, _find(visit, transaction))
+        transaction.after_commit(partial(follow_key, folder, key, None))
+
+    await change_own(visit, command, action="key.revoke", object_id=visit.ids["id"])
+    return Done(visit.url(SECTION), notice="key_revoked")
+
+
+PAGE = Page(
+    path=SECTION,
+    template="developers.html",
+    view=_view,
+    nav=Nav("Developers", "code"),
+)
+ROUTES: list[Route] = [
+    PAGE,
+    Action(path=f"{SECTION}/keys", act=_create, role="admin", page=PAGE),
+    Action(path=f"{SECTION}/keys/{{id}}/roll", act=_roll, role="admin", page=PAGE),
+    Action(path=f"{SECTION}/keys/{{id}}/revoke", act=_revoke, role="admin", page=PAGE),
+]
