@@ -28,7 +28,6 @@ from meterbell.ledger.index import KeyIndexes
 from meterbell.ledger.recovery import Recovered, recover
 from meterbell.ledger.reports import Reporter
 from meterbell.ledger.retention import Retainer
-from meterbell.ledger.totals import note_totals
 from meterbell.metrics import Metrics
 from meterbell.records import Delivery, Event, ThinEvent
 from meterbell.requestlog.log import RequestLog
@@ -375,7 +374,6 @@ def _saving(
     return {
         "checkpointer": checkpointer.run(committer, interval_seconds=seconds),
         "retainer": retainer.run(committer, interval_seconds=seconds),
-        "totals": note_totals(committer, services.clock),
     }
 
 

@@ -378,15 +378,3 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     object: str | None
     address: str
     details: dict[str, Any]
-
-
-class MeterHour(Struct, frozen=True, kw_only=True):
-    """What all counters of a meter held together when a UTC hour since 1970 began.
-
-    Attributes:
-        total: In units of 10^-12; a text, because it may be beyond 64 bits.
-    """
-
-    meter: str
-    hour: int
-    total: str

@@ -1,4 +1,4 @@
-"""What is worked out now and then and shared by all pages: how often alerts fired, and totals.
+"""What is worked out now and then and shared by all pages: how often alerts fired.
 
 Nothing here costs counting anything: it is worked out when a page asks, and kept for a while.
 """
@@ -8,13 +8,11 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from meterbell.engine.totals import total_of
-from meterbell.ids import AlertId, MeterId
+from meterbell.ids import AlertId
 from meterbell.services import Services
 
 DAY_MS = 24 * 3600 * 1000
 _ROWS_AT_ONCE = 5000
-_TOTALS_MS = 1000
 
 
 @dataclass(slots=True)
@@ -41,7 +39,6 @@ class Figures:
         self._fired: defaultdict[AlertId, Fired] = defaultdict(Fired)
         self._by_day: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}
         self._trigger = 0
-        self._totals: dict[MeterId, tuple[int, int]] = {}
         self._counting = asyncio.Lock()
 
     async def fired(self) -> Mapping[AlertId, Fired]:
@@ -67,15 +64,3 @@ class Figures:
         """Return how often alerts of a mode fired on a UTC day since 1970."""
         await self.fired()
         return self._by_day[livemode][day]
-
-    def total(self, meter: MeterId) -> int:
-        """Return what a meter's counters hold together, in units of 10^-12; a second old at most.
-
-        It takes some milliseconds for a hundred thousand customers.
-        """
-        state, now_ms = self._services.state, self._services.clock.now_ms()
-        worked_out_ms, total = self._totals.get(meter, (0, 0))
-        if now_ms - worked_out_ms >= _TOTALS_MS:
-            total = total_of(state.table, state.meter_numbers[meter])
-            self._totals[meter] = (now_ms, total)
-        return total

@@ -1,8 +1,8 @@
 """Rows of numbers that grow without a pause: where it can be helped, nothing is copied."""
 
 import mmap
-from collections.abc import Mapping, Sequence
-from itertools import repeat
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise, repeat
 from operator import itemgetter
 from typing import Any, TypeVar, cast
 
@@ -77,3 +77,12 @@ def look_up(numbers: Mapping[K, int], keys: Sequence[K]) -> Numbers:
     # Said to be of one argument, because the types of `map` and of an overloaded `get` don't meet.
     get = cast("Any", numbers.get)
     return np.fromiter(map(get, keys, repeat(-1)), np.int64, len(keys))
+
+
+def stretches(numbers: Numbers) -> Iterator[tuple[int, int, int]]:
+    """Yield each number of an ascending sequence with where its stretch begins and ends."""
+    if not len(numbers):
+        return
+    starts = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+    for start, end in pairwise(starts):
+        yield int(numbers[start]), start, end

@@ -57,10 +57,13 @@ class ClosedHours:
             return found
         return np.concatenate((leaving[leaving[:, SLOT] == slot], found))
 
-    def of_block(self, first: int, end: int, *, block: int) -> Numbers:
-        """Return the entries of a block, those on their way into the store included."""
-        leaving, found = self._leaving.get(block), self.between(first, end)
-        return found if leaving is None else np.concatenate((leaving, found))
+    def in_memory(self, first: int, end: int) -> Numbers:
+        """Return the entries of whole blocks, those on their way into the store included."""
+        leaving = (
+            entries[(entries[:, SLOT] >= first) & (entries[:, SLOT] < end)]
+            for entries in self._leaving.values()
+        )
+        return np.concatenate((*leaving, self.between(first, end)))
 
     def slots(self) -> Numbers:
         """Return the counters of all entries."""

@@ -1,10 +1,10 @@
 """Usage over time for charts: one customer's, or that of all customers together, step by step."""
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.growing import Numbers
@@ -90,56 +90,48 @@ class HeldHours(NamedTuple):
 
     Attributes:
         entries: See `ClosedHours`.
-        more: Row, hour and value of what no entry holds.
+        more: The same of what no entry can hold: row, hour and value.
     """
 
     entries: Numbers
     more: list[tuple[int, int, int]]
 
 
-def hours_in_memory(table: CounterTable, slots: Numbers, *, block: int) -> HeldHours:
-    """Return what the table holds of hours of some counters of meters that add up.
+def hours_in_memory(table: CounterTable, first: int, end: int) -> HeldHours:
+    """Return what the table holds of hours of a stretch of rows, as far as their meters add up.
 
     Args:
         table: The counters.
-        slots: Rows that are wanted, all within the block.
-        block: Which block of rows.
+        first: Where a block of rows begins.
+        end: Where another one does, or the table ends.
     """
+    rows = table.rows[first:end]
+    adds_up = np.array([False, *table.plain])[table.meters[first:end]]
+    slots = first + np.flatnonzero((rows[:, TIME] >= 0) & adds_up)
     rows = table.rows[slots]
-    has_hour = rows[:, TIME] >= 0
-    newest = np.zeros((int(np.count_nonzero(has_hour)), ENTRY_WIDTH), dtype=np.int64)
-    newest[:, SLOT] = slots[has_hour]
-    newest[:, HOUR] = rows[has_hour, TIME] >> HOUR_SHIFT
-    newest[:, WHOLE], newest[:, PART] = rows[has_hour, VALUE], rows[has_hour, VALUE_PART]
-    closed = table.hours.of_block(block * BLOCK, (block + 1) * BLOCK, block=block)
-    entries = np.concatenate((newest, closed[np.isin(closed[:, SLOT], slots)]))
+    newest = np.zeros((len(slots), ENTRY_WIDTH), dtype=np.int64)
+    newest[:, SLOT], newest[:, HOUR] = slots, rows[:, TIME] >> HOUR_SHIFT
+    newest[:, WHOLE], newest[:, PART] = rows[:, VALUE], rows[:, VALUE_PART]
+    entries = np.concatenate((newest, table.hours.in_memory(first, end)))
     more: list[tuple[int, int, int]] = []
-    for slot in slots[table.with_more(slots)].tolist():
+    blocks = range(first // BLOCK, -(-end // BLOCK))
+    for slot in chain.from_iterable(table.late.get(block, ()) for block in blocks):
+        buckets = table.details[slot].buckets if slot in table.details else {}
+        more += [(slot, hour, bucket.value) for hour, bucket in buckets.items()]
+    for slot in table.large_between(first, end):
         counter = table.load(slot)
-        late = counter.read_detail().buckets
-        more += [(slot, hour, bucket.value) for hour, bucket in late.items()]
-        if table.is_large(slot):
-            more.append((slot, counter.hour, counter.value))
+        more.append((slot, counter.hour, counter.value))
     return HeldHours(entries, more)
 
 
-def sum_by_hour(entries: Numbers, into: dict[int, int]) -> None:
-    """Add the values of entries to those of their hours."""
-    _sum_by(entries[:, HOUR], entries, into)
+def sum_by(keys: Numbers, entries: Numbers, into: dict[int, int]) -> None:
+    """Add the values of entries to those of their keys, exactly.
 
-
-def sum_by_slot(entries: Numbers, into: dict[int, int]) -> None:
-    """Add the values of entries to those of their counters."""
-    _sum_by(entries[:, SLOT], entries, into)
-
-
-def within(entries: Numbers, first: int, last: int) -> Numbers:
-    """Return the entries of a range of hours, both included."""
-    inside: NDArray[np.bool_] = (entries[:, HOUR] >= first) & (entries[:, HOUR] <= last)
-    return entries[inside]
-
-
-def _sum_by(keys: Numbers, entries: Numbers, into: dict[int, int]) -> None:
+    Args:
+        keys: Of each entry.
+        entries: See `ClosedHours`.
+        into: Sums in units of 10^-12, by key.
+    """
     if not len(keys):
         return
     order = np.argsort(keys, kind="stable")

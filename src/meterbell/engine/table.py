@@ -7,16 +7,14 @@ takes a `Counter` out and puts it back.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from copy import copy
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meterbell.engine.counter import ALWAYS, NEVER, NO_DETAIL, Counter, Detail
-from meterbell.engine.growing import Growing, Numbers
+from meterbell.engine.growing import Growing, Numbers, stretches
 from meterbell.engine.hours import SLOT, ClosedHours, Hours, add_parts, entry_of, parts_of
 from meterbell.engine.value import SCALE
 
@@ -61,6 +59,7 @@ class CounterTable:
         first_fire: By meter, the lowest active threshold of those, in whole units.
         changed: By block of rows, whether something in it changed since it was saved.
         hours: Hours that are over, of counters that only add up.
+        plain: By number of the meter, whether its usage does nothing but add up.
         late: By block, rows of such counters whose detail holds what came late for an hour.
         restored_until: A checkpoint may hold the effect of entries up to this sequence.
     """
@@ -68,7 +67,7 @@ class CounterTable:
     def __init__(self) -> None:
         self._rows = Growing(8)
         self._who = Growing(2)
-        self._plain: list[bool] = []
+        self.plain: list[bool] = []
         self._large: dict[int, Counter] = {}
         self._restored: Numbers = np.zeros(0, dtype=np.int64)
         self._restored_count = 0
@@ -91,13 +90,18 @@ class CounterTable:
         """The table itself; not to be kept."""
         return self._rows.rows
 
+    @property
+    def meters(self) -> Numbers:
+        """By row, one more than its meter's number, 0 for an empty row; not to be kept."""
+        return self._who.rows[: self.count, 0]
+
     def add_meter(self, *, plain: bool) -> int:
         """Return the number of a new meter.
 
         Args:
             plain: Whether its usage does nothing but add up.
         """
-        self._plain.append(plain)
+        self.plain.append(plain)
         self._slots.append(np.zeros(_CUSTOMERS_AT_FIRST, dtype=np.int32))
         self.revisions = np.append(self.revisions, 0)
         self.first_fire = np.append(self.first_fire, _FIRE_NEVER)
@@ -122,7 +126,7 @@ class CounterTable:
     def find_many(self, meters: Numbers, customers: Numbers) -> Numbers:
         """Return the rows of counters, -1 where there is none; `meters` is ascending."""
         found = np.empty(len(meters), dtype=np.int64)
-        for meter, start, end in _stretches(meters):
+        for meter, start, end in stretches(meters):
             wanted = customers[start:end]
             found[start:end] = self._slots_for(meter, int(wanted.max()))[wanted]
         return found - 1
@@ -149,7 +153,7 @@ class CounterTable:
         self.count += len(slots)
         self._rows.reserve(self.count)
         self._who.reserve(self.count)
-        for meter, start, end in _stretches(meters):
+        for meter, start, end in stretches(meters):
             wanted = customers[start:end]
             self._slots_for(meter, int(wanted.max()))[wanted] = slots[start:end] + 1
         who = self._who.rows
@@ -225,7 +229,7 @@ class CounterTable:
 
     def _store_detail(self, slot: int, counter: Counter) -> None:
         detail = counter.open_detail()
-        if detail.buckets and self._plain[int(self._who.rows[slot, 0]) - 1]:
+        if detail.buckets and self.plain[int(self._who.rows[slot, 0]) - 1]:
             hour = int(self.rows[slot, TIME]) >> HOUR_SHIFT
             if hour < counter.hour:
                 self.end_part(detail, slot, hour)
@@ -248,7 +252,7 @@ class CounterTable:
         """Put a part of an hour away of a counter that only adds up, if it has begun one."""
         slot = self.find(meter, customer)
         detail = self.details.get(slot)
-        if detail is not None and self._plain[meter] and hour in detail.buckets:
+        if detail is not None and self.plain[meter] and hour in detail.buckets:
             self.end_part(detail, slot, hour)
 
     def hours_of(self, slot: int) -> Hours:
@@ -320,7 +324,7 @@ class CounterTable:
         self.rows[first : self.count] = block.rows
         for place, detail in block.details.items():
             self.details[first + place] = detail
-            if detail.buckets and self._plain[int(block.meters[place])]:
+            if detail.buckets and self.plain[int(block.meters[place])]:
                 self.late[number].add(first + place)
         for place, counter in block.large.items():
             self._large[first + place] = counter
@@ -362,9 +366,9 @@ class CounterTable:
                 has_more |= np.fromiter(map(kept.__contains__, slots.tolist()), np.bool_)
         return np.flatnonzero(has_more)
 
-    def large_of(self, meter: int) -> list[int]:
-        """Return the rows of a meter's counters that no row can hold; those rows say nothing."""
-        return [slot for slot in self._large if self._who.rows[slot, 0] == meter + 1]
+    def large_between(self, first: int, end: int) -> list[int]:
+        """Return the counters of a stretch of rows that no row can hold; those say nothing."""
+        return [slot for slot in self._large if first <= slot < end]
 
     def is_large(self, slot: int) -> bool:
         """Return whether no row can hold the counter."""
@@ -388,12 +392,3 @@ def fitted(amount: int) -> tuple[int, int]:
 def _fire(next_fire: int) -> int:
     """Return in whole units the lowest total at which an alert may fire; a little lower is fine."""
     return min(max(next_fire // SCALE, _FIRE_ALWAYS), _FIRE_NEVER)
-
-
-def _stretches(numbers: Numbers) -> Iterator[tuple[int, int, int]]:
-    """Yield each number of an ascending sequence with where its stretch begins and ends."""
-    if not len(numbers):
-        return
-    starts = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
-    for start, end in pairwise(starts):
-        yield int(numbers[start]), start, end

@@ -1,22 +1,13 @@
-"""Usage over time for charts, and who used most: of one customer, or of all together.
+"""Usage over time for charts, and who used most: of one customer, or of all together."""
 
-What memory holds is read on the event loop, a block of counters at a time; what the store keeps is
-read in a thread. Of all customers together the stored hours are summed up once and kept, because
-they never change: after that only what was put away since is read.
-"""
-
-import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from heapq import nsmallest
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meterbell.clock import Clock
 from meterbell.engine.fold import HOUR_SECONDS
-from meterbell.engine.growing import Numbers
-from meterbell.engine.hours import SLOT, Hours, add_parts
+from meterbell.engine.hours import Hours, add_parts
 from meterbell.engine.model import Meter
 from meterbell.engine.series import (
     POINTS_MAX,
@@ -25,25 +16,24 @@ from meterbell.engine.series import (
     Step,
     by_step,
     by_week,
-    hours_in_memory,
     points,
     start_of,
-    sum_by_hour,
-    sum_by_slot,
-    within,
 )
 from meterbell.engine.state import State, is_plain
 from meterbell.engine.summary import counting_in_windows, summarize
-from meterbell.engine.table import BLOCK
 from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId, MeterId
+from meterbell.insight.sums import Sums
 from meterbell.insight.waiting import in_thread
-from meterbell.ledger.hours import PARTS_IN_BLOCK, read_entries, read_hours
+from meterbell.ledger.hours import read_hours
 from meterbell.store.base import Store
 
 TOP_MAX = 100
-_BLOCKS_AT_ONCE = 8
-_METERS_KEPT_MAX = 16
+_SUMS_KEPT_MAX = 4
+_SLICE_MS = 1000
+_HOURS_KEPT_MAX = 2_000_000
+# Hours since 1970 have no more, for a long time.
+_HOUR_BITS = 24
 
 
 class Series(NamedTuple):
@@ -51,7 +41,8 @@ class Series(NamedTuple):
 
     Attributes:
         points: One for each step, oldest first.
-        complete: Whether all usage is in them; if not, ask again: reading goes on where it ended.
+        complete: Whether all usage is in them, but maybe that of the last seconds where there is
+            very much; if not, nothing is: it is being read, and there is an answer soon.
     """
 
     points: list[Point]
@@ -63,45 +54,11 @@ class Top(NamedTuple):
 
     Attributes:
         customers: With their usage in units of 10^-12, most first.
-        complete: Whether all usage was looked at.
+        complete: As in `Series`.
     """
 
     customers: list[tuple[CustomerId, int]]
     complete: bool
-
-
-@dataclass(slots=True)
-class _Sums:
-    """Stored hours of all customers of a meter, summed up.
-
-    Attributes:
-        first: The first UTC hour that is summed up.
-        hourly: By hour.
-        until: By part of a block, up to which place its rows are in them.
-    """
-
-    first: int
-    hourly: dict[int, int] = field(default_factory=dict)
-    until: dict[int, int] = field(default_factory=dict)
-
-
-class _Held(NamedTuple):
-    """What memory holds of a range.
-
-    Attributes:
-        sums: By hour, or by counter.
-        stored_until: By block, up to which place the store's rows are to be added.
-        is_own: By block, which of its rows are counters of the meter.
-    """
-
-    sums: dict[int, int]
-    stored_until: dict[int, int]
-    is_own: dict[int, NDArray[np.bool_]]
-
-    def own(self, entries: Numbers, part: int) -> Numbers:
-        """Return those entries of a part of a block that belong to the meter."""
-        block = part // PARTS_IN_BLOCK
-        return entries[self.is_own[block][entries[:, SLOT] - block * BLOCK]]
 
 
 class SeriesReader:
@@ -118,8 +75,8 @@ class SeriesReader:
         self._store = store
         self._state = state
         self._clock = clock
-        self._sums: dict[MeterId, _Sums] = {}
-        self._reading = asyncio.Lock()
+        self._hours: list[Sums] = []
+        self._used: dict[tuple[MeterId, int, int], Sums] = {}
 
     async def of_customer(
         self, meter: Meter, customer: CustomerId, *, start: int, end: int, step: Step
@@ -144,7 +101,7 @@ class SeriesReader:
         hours, until = table.hours_of(slot), table.stored_until(slot)
         counting = counting_in_windows(meter, table.load(slot))
         if until:
-            await asyncio.to_thread(self._add_stored, hours, slot, until, start, end)
+            await in_thread(self._add_stored, hours, slot, until, start, end)
         seconds = STEP_SECONDS["hour" if step == "hour" else "day"]
         found = summarize(
             meter,
@@ -170,7 +127,7 @@ class SeriesReader:
             start: As in `of_customer`, and `end` and `step` too.
             end: Unix seconds.
             step: Length of a point.
-            wait_ms: About how long it may take.
+            wait_ms: So long it takes at most.
 
         Raises:
             InvalidParamError: The range is empty or has too many steps, or the meter does not add
@@ -178,16 +135,13 @@ class SeriesReader:
             StoreUnavailableError: The store holds damaged hours.
         """
         _require_plain(meter)
-        deadline_ns = self._clock.monotonic_ns() + wait_ms * 1_000_000
         start, end = _aligned(start, end, step)
         first, last = start // HOUR_SECONDS, end // HOUR_SECONDS - 1
-        async with self._reading:
-            held = await self._held(meter, first, last, by_slot=False)
-            sums = self._keep(meter, first)
-            complete = await in_thread(self._sum_up, sums, held, deadline_ns)
-            hourly = {hour: value for hour, value in sums.hourly.items() if first <= hour <= last}
-        for hour, value in held.sums.items():
-            hourly[hour] = hourly.get(hour, 0) + value
+        meter_key = self._state.meter_numbers[meter.id] + 1 << _HOUR_BITS
+        sums = self._hours_from(first)
+        complete = await sums.read(wait_ms)
+        read = ((hour, sums.get(meter_key | hour)) for hour in range(first, last + 1))
+        hourly = {hour: value for hour, value in read if value is not None}
         values = by_step(hourly, step)
         return Series(points(values, start=start, end=end, step=step), complete)
 
@@ -199,7 +153,7 @@ class SeriesReader:
             start: Unix seconds; its hour is included as a whole.
             end: Unix seconds, not included; its hour is included as a whole.
             limit: Customers at most, up to 100.
-            wait_ms: About how long it may take.
+            wait_ms: So long it takes at most.
 
         Raises:
             InvalidParamError: The range is empty, or the meter does not add up.
@@ -207,91 +161,84 @@ class SeriesReader:
         """
         assert 1 <= limit <= TOP_MAX, limit
         _require_plain(meter)
-        deadline_ns = self._clock.monotonic_ns() + wait_ms * 1_000_000
         first, last = start // HOUR_SECONDS, -(-end // HOUR_SECONDS) - 1
         _require_range(first, last + 1)
-        async with self._reading:
-            held = await self._held(meter, first, last, by_slot=True)
-            complete = await in_thread(self._add_by_slot, held, first, last, deadline_ns)
-        slots = np.array(list(held.sums), dtype=np.int64)
-        customers = self._state.table.customers_at(slots).tolist()
-        names = self._state.customer_ids
-        used = sorted(zip(held.sums.values(), customers, strict=True), key=lambda u: (-u[0], u[1]))
-        return Top([(names[number], value) for value, number in used[:limit]], complete)
+        sums = self._used_between(meter, first, last)
+        complete = await sums.read(wait_ms)
+        return Top(await in_thread(self._most, sums.all(), limit), complete)
+
+    async def users(self, meter: Meter, *, start: int, end: int) -> list[tuple[CustomerId, int]]:
+        """Return all who used something in a range, most first; takes as long as it takes.
+
+        Args:
+            meter: Adds up, as in `of_all`.
+            start: As in `top`, and `end` too.
+            end: Unix seconds.
+
+        Raises:
+            InvalidParamError: The range is empty, or the meter does not add up.
+            StoreUnavailableError: The store holds damaged hours.
+        """
+        _require_plain(meter)
+        first, last = start // HOUR_SECONDS, -(-end // HOUR_SECONDS) - 1
+        _require_range(first, last + 1)
+        sums = self._used_between(meter, first, last)
+        while not await sums.read(_SLICE_MS):
+            pass
+        used = sums.all()
+        return await in_thread(self._most, used, len(used))
+
+    def _most(self, used: dict[int, int], limit: int) -> list[tuple[CustomerId, int]]:
+        """Return whose counters have the largest sums; in a thread."""
+        rows = np.fromiter(used, dtype=np.int64, count=len(used))
+        customers = self._state.table.customers_at(rows).tolist()
+        names = map(self._state.customer_ids.__getitem__, customers)
+        return nsmallest(
+            limit, zip(names, used.values(), strict=True), key=lambda item: (-item[1], item[0])
+        )
+
+    def _hours_from(self, first: int) -> Sums:
+        """Return the sums of all meters by hour, kept ones if they reach far enough."""
+        fitting = [sums for sums in self._hours if sums.first <= first]
+        sums = next((sums for sums in fitting if sums.is_read), fitting[0] if fitting else None)
+        if sums is None or len(sums) > _HOURS_KEPT_MAX:
+            sums = Sums(
+                self._store,
+                self._state,
+                self._clock,
+                lambda rows, hours, meters: np.where(
+                    hours >= first, meters[rows] << _HOUR_BITS | hours, -1
+                ),
+                first=first,
+                last=2**_HOUR_BITS,
+            )
+            self._hours = [sums, *self._hours[: _SUMS_KEPT_MAX - 1]]
+        return sums
+
+    def _used_between(self, meter: Meter, first: int, last: int) -> Sums:
+        """Return the sums of a meter's counters over a range; some that were asked for are kept."""
+        number = self._state.meter_numbers[meter.id]
+        sums = self._used.pop((meter.id, first, last), None)
+        if sums is None:
+            sums = Sums(
+                self._store,
+                self._state,
+                self._clock,
+                lambda rows, hours, meters: np.where(
+                    (meters[rows] == number + 1) & (hours >= first) & (hours <= last), rows, -1
+                ),
+                first=first,
+                last=last,
+            )
+        self._used[meter.id, first, last] = sums
+        if len(self._used) > _SUMS_KEPT_MAX:
+            del self._used[next(iter(self._used))]
+        return sums
 
     def _add_stored(self, hours: Hours, slot: int, until: int, start: int, end: int) -> None:
         first, last = start // HOUR_SECONDS, end // HOUR_SECONDS
         stored = read_hours(self._store, slot, until=until, first=first, last=last)
         add_parts(hours, ((hour, part) for hour, parts in stored.items() for part in parts))
-
-    async def _held(self, meter: Meter, first: int, last: int, *, by_slot: bool) -> _Held:
-        """Read what memory holds of a range, some blocks of counters at a time."""
-        table, held = self._state.table, _Held({}, {}, {})
-        for count, (block, slots) in enumerate(self._blocks(meter)):
-            found = hours_in_memory(table, slots, block=block)
-            (sum_by_slot if by_slot else sum_by_hour)(within(found.entries, first, last), held.sums)
-            for slot, hour, value in found.more:
-                if first <= hour <= last:
-                    key = slot if by_slot else hour
-                    held.sums[key] = held.sums.get(key, 0) + value
-            held.stored_until[block] = table.hours.stored_until(block)
-            held.is_own[block] = np.isin(np.arange(block * BLOCK, (block + 1) * BLOCK), slots)
-            if count % _BLOCKS_AT_ONCE == 0:
-                await asyncio.sleep(0)
-        return held
-
-    def _blocks(self, meter: Meter) -> Iterator[tuple[int, Numbers]]:
-        """Yield the blocks of rows in which a meter has counters, and those rows."""
-        slots = np.sort(self._state.table.counters_of(self._state.meter_numbers[meter.id])[1])
-        blocks, starts = np.unique(slots // BLOCK, return_index=True)
-        yield from zip(blocks.tolist(), np.split(slots, starts[1:]), strict=bool(len(slots)))
-
-    def _keep(self, meter: Meter, first: int) -> _Sums:
-        """Return the sums of a meter's stored hours, begun anew if they don't reach far enough."""
-        sums = self._sums.pop(meter.id, None)
-        if sums is None or sums.first > first:
-            sums = _Sums(first)
-        self._sums[meter.id] = sums
-        if len(self._sums) > _METERS_KEPT_MAX:
-            del self._sums[next(iter(self._sums))]
-        return sums
-
-    def _sum_up(self, sums: _Sums, held: _Held, deadline_ns: int) -> bool:
-        """Add what was stored since the last time; return whether there was time for all."""
-        for part, until in _parts(held):
-            after = sums.until.get(part, -1)
-            if until <= after:
-                continue
-            if self._clock.monotonic_ns() >= deadline_ns:
-                return False
-            found = read_entries(
-                self._store, part, until=until, first=sums.first, last=2**40, after=after
-            )
-            more: dict[int, int] = {}
-            for entries in found:
-                sum_by_hour(held.own(entries, part), more)
-            # All of a part or nothing, should its reading fail.
-            for hour, value in more.items():
-                sums.hourly[hour] = sums.hourly.get(hour, 0) + value
-            sums.until[part] = until
-        return True
-
-    def _add_by_slot(self, held: _Held, first: int, last: int, deadline_ns: int) -> bool:
-        """Add what is stored of a range; return whether there was time for all."""
-        for part, until in _parts(held):
-            if self._clock.monotonic_ns() >= deadline_ns:
-                return False
-            for entries in read_entries(self._store, part, until=until, first=first, last=last):
-                sum_by_slot(held.own(within(entries, first, last), part), held.sums)
-        return True
-
-
-def _parts(held: _Held) -> Iterator[tuple[int, int]]:
-    """Yield the parts of blocks that the store keeps something of, and up to which place."""
-    for block, until in held.stored_until.items():
-        if until:
-            for part in range(block * PARTS_IN_BLOCK, (block + 1) * PARTS_IN_BLOCK):
-                yield part, until
 
 
 def _aligned(start: int, end: int, step: Step) -> tuple[int, int]:

@@ -4,7 +4,7 @@ A row of the store holds what was put away together for a few counters whose row
 side by side, so the hours of one counter's month are some hundred rows that stand side by side too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import zstandard
@@ -59,27 +59,27 @@ def read_hours(
     """
     found: Hours = {}
     part = int(_part(np.array([slot]))[0])
-    read = read_entries(store, part, until=until, first=first, last=last, after=after)
-    for entries in read:
+    for entries in read_entries(store, [(part, after, until)], first=first, last=last):
         add_parts(found, parts_of(entries[entries[:, SLOT] == slot]))
     return found
 
 
 def read_entries(
-    store: Store, part: int, *, until: int, first: int, last: int, after: int = -1
+    store: Store, parts: Iterable[tuple[int, int, int]], *, first: int, last: int
 ) -> Iterator[Numbers]:
-    """Yield what the store keeps of the hours of a part of a block, as entries; in any thread.
+    """Yield what the store keeps of the hours of parts of blocks, as entries; in any thread.
 
-    Whole rows, so that a few hours may lie outside of the range. For the rest see `read_hours`.
+    Whole rows, so that a few hours may lie outside of the range. See `Store.read_hours`, and for
+    damage `read_hours`.
     """
-    rows = store.read_hours(part, until=until, first=first, last=last, after=after)
-    for stored in rows:
+    for stored in store.read_hours(parts, first=first, last=last):
         try:
             columns = np.frombuffer(_decompress(stored.data), dtype="<i8").reshape(ENTRY_WIDTH, -1)
         except (zstandard.ZstdError, ValueError) as error:
             raise StoreUnavailableError(
-                f"The closed hours of counters in meterbell.db are damaged (hour_part {part}, "
-                f"{stored.sequence}). Restore the data folder from a backup, as a whole."
+                "The closed hours of counters in meterbell.db are damaged (hour_part "
+                f"{stored.part}, {stored.sequence}). Restore the data folder from a backup, as a "
+                "whole."
             ) from error
         yield columns.T
 

@@ -1,6 +1,6 @@
 """What the ledger and the delivery need of a store. One implementation a database."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
@@ -188,14 +188,12 @@ class Store(Protocol):
         """Keep hours of counters, for ever; the writer's, inside a transaction."""
 
     def read_hours(
-        self, part: int, *, until: int, first: int, last: int, after: int = -1
+        self, parts: Iterable[tuple[int, int, int]], *, first: int, last: int
     ) -> Iterator[StoredHours]:
-        """Yield the hours of some counters, in commit order; from any thread.
+        """Yield the hours of some counters, those of each part in commit order; from any thread.
 
         Args:
-            part: Which counters.
-            until: Latest sequence.
-            after: Sequence after which rows are wanted.
+            parts: Which counters, after which sequence, and up to which.
             first: UTC hour since 1970 from which on rows are wanted.
             last: UTC hour since 1970 up to which rows are wanted.
         """

@@ -1,4 +1,4 @@
-"""The tables of the dashboard: users, what they changed, usage by the hour, and use of keys."""
+"""The tables of the dashboard: users, what they changed, and use of keys."""
 
 from sqlalchemy import Column, Index, LargeBinary, Table, Text
 
@@ -55,17 +55,6 @@ audit_entry = Table(
     sqlite_strict=True,
 )
 """What people changed through the dashboard or its commands; `details` is a JSON object."""
-
-meter_hour = Table(
-    "meter_hour",
-    metadata,
-    Column("meter", Text, primary_key=True),
-    Column("hour", Whole, primary_key=True, autoincrement=False),
-    Column("total", Text, nullable=False),
-    sqlite_strict=True,
-    sqlite_with_rowid=False,
-)
-"""What all counters of a meter held together when a UTC hour since 1970 began."""
 
 api_key_use = Table(
     "api_key_use",

@@ -50,7 +50,6 @@ _TABLES: dict[type[Any], Table] = {
     records.DashboardSession: dashboard_tables.dashboard_session,
     records.SignInLink: dashboard_tables.sign_in_link,
     records.AuditEntry: dashboard_tables.audit_entry,
-    records.MeterHour: dashboard_tables.meter_hour,
     records.ApiKeyUse: dashboard_tables.api_key_use,
 }
 _NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
@@ -243,13 +242,6 @@ class Objects:
             (number, limit),
         )
         return [(int(row[0]), str(row[1]), int(row[2])) for row in rows]
-
-    def meter_hours(self, meter: str, *, since: int) -> list[tuple[int, str]]:
-        """Return hour and total of a meter's noted hours from one on."""
-        rows = self._connection.run(
-            "SELECT hour, total FROM meter_hour WHERE meter = ? AND hour >= ?", (meter, since)
-        )
-        return [(int(row[0]), str(row[1])) for row in rows]
 
     def get_meta(self, key: str) -> str | None:
         """Return a fact about the installation, or None."""

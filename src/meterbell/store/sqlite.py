@@ -6,7 +6,7 @@ indexed by identifier: what was counted is found in memory, which the log rebuil
 
 import hashlib
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -281,13 +281,14 @@ class SqliteStore:
         self._writer_connection.run("INSERT INTO hour_part VALUES (?, ?, ?, ?, ?)", hours)
 
     def read_hours(
-        self, part: int, *, until: int, first: int, last: int, after: int = -1
+        self, parts: Iterable[tuple[int, int, int]], *, first: int, last: int
     ) -> Iterator[StoredHours]:
-        """Yield the hours of some counters, in commit order, over a connection of its own."""
+        """Yield the hours of some counters over a connection of its own."""
         connection = Connection(self._path, readonly=True)
         try:
-            for row in connection.iterate(_READ_HOURS, (part, after, until, first, last)):
-                yield StoredHours(*row)
+            for part, after, until in parts:
+                for row in connection.iterate(_READ_HOURS, (part, after, until, first, last)):
+                    yield StoredHours(*row)
         finally:
             connection.close()
 

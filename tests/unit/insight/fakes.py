@@ -1,6 +1,6 @@
 """The engine over a plain list as a store, with hours put away and a commit queue of one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -82,13 +82,14 @@ class FakeStore:
         return _received_ms(self._run.log[sequence - 1]) if sequence <= len(self._run.log) else None
 
     def read_hours(
-        self, part: int, *, until: int, first: int, last: int, after: int = -1
+        self, parts: Iterable[tuple[int, int, int]], *, first: int, last: int
     ) -> Iterator[StoredHours]:
-        for sequence, entries in self._run.stored_hours:
-            for row in split_hours(entries, sequence):
-                inside = after < row.sequence <= until and row.last_hour >= first
-                if row.part == part and inside and row.first_hour <= last:
-                    yield row
+        for part, after, until in parts:
+            for sequence, entries in self._run.stored_hours:
+                for row in split_hours(entries, sequence):
+                    inside = after < row.sequence <= until and row.last_hour >= first
+                    if row.part == part and inside and row.first_hour <= last:
+                        yield row
 
 
 class FakeCommitter:

@@ -33,6 +33,7 @@ from tests.unit.insight.fakes import FakeStore, TickingClock
 load_profile()
 
 K = TypeVar("K")
+MUCH_MS = 10_000
 EVERYBODY = (*CUSTOMERS, "cus_unknown")
 
 
@@ -97,13 +98,15 @@ def test_c5_c6_c7_usage_over_time_is_what_the_rules_define(
             if whole:
                 used[customer] = scaled(whole[0][2])
         if is_plain(meter):
-            ask = reader.of_all(meter, start=start, end=end, step=step, wait_ms=1)
+            ask = reader.of_all(meter, start=start, end=end, step=step, wait_ms=MUCH_MS)
             told = values(asyncio.run(ask))
             assert {at: v for at, v in told.items() if v} == {
                 a: v for a, v in together.items() if v
             }
             top = asyncio.run(
-                reader.top(meter, start=begins[0], end=begins[-1] + seconds, limit=9, wait_ms=1)
+                reader.top(
+                    meter, start=begins[0], end=begins[-1] + seconds, limit=9, wait_ms=MUCH_MS
+                )
             )
             assert top.complete
             assert {c: v for c, v in top.customers if v} == {c: v for c, v in used.items() if v}
@@ -126,7 +129,7 @@ def run_over_days() -> EngineRun:
 async def test_stored_hours_are_summed_up_once() -> None:
     run = run_over_days()
     reader = reader_of(run)
-    asked = {"start": NOW, "end": NOW + 3 * DAY, "wait_ms": 10}
+    asked = {"start": NOW, "end": NOW + 3 * DAY, "wait_ms": MUCH_MS}
 
     first = await reader.of_all(make_meter(), step="day", **asked)
     run.use("5", customer="cus_a", timestamp=NOW)
@@ -137,23 +140,41 @@ async def test_stored_hours_are_summed_up_once() -> None:
     assert values(first) == {NOW: 72 * SCALE, NOW + DAY: 72 * SCALE}
     assert values(again) == {NOW: 77 * SCALE, NOW + DAY: 72 * SCALE}
     earlier = await reader.of_all(
-        make_meter(), start=NOW - DAY, end=NOW + DAY, step="day", wait_ms=10
+        make_meter(), start=NOW - DAY, end=NOW + DAY, step="day", wait_ms=MUCH_MS
     )
     assert values(earlier) == {NOW: 77 * SCALE}
 
 
-async def test_without_time_it_is_said_that_not_all_is_told_and_reading_goes_on() -> None:
-    reader = reader_of(run_over_days(), tick_ms=1)
+async def test_without_time_it_is_said_that_nothing_is_told_yet_and_reading_goes_on() -> None:
+    reader = reader_of(run_over_days())
     meter = make_meter()
 
     told = await reader.of_all(meter, start=NOW, end=NOW + 2 * DAY, step="day", wait_ms=0)
     top = await reader.top(meter, start=NOW, end=NOW + 2 * DAY, limit=2, wait_ms=0)
 
     assert (told.complete, top.complete) == (False, False)
-    for _ in range(20):
-        told = await reader.of_all(meter, start=NOW, end=NOW + 2 * DAY, step="day", wait_ms=2)
-    assert told.complete
+    assert (values(told), top.customers) == ({}, [])
+    while not told.complete:
+        told = await reader.of_all(meter, start=NOW, end=NOW + 2 * DAY, step="day", wait_ms=100)
     assert values(told) == {NOW: 72 * SCALE, NOW + DAY: 72 * SCALE}
+    users = await reader.users(meter, start=NOW, end=NOW + 2 * DAY)
+    assert users == [("cus_b", 96 * SCALE), ("cus_a", 48 * SCALE)]
+
+
+async def test_what_takes_long_to_read_is_read_a_tenth_of_the_time() -> None:
+    run = run_over_days()
+    clock = TickingClock(run.now_ms, tick_ms=10)
+    reader = SeriesReader(cast("Store", FakeStore(run)), run.state, clock)
+    asked = {"start": NOW, "end": NOW + 3 * DAY, "wait_ms": MUCH_MS}
+    await reader.of_all(make_meter(), step="day", **asked)
+    run.use("1", customer="cus_a", timestamp=NOW)
+    run.merge()
+
+    told = [values(await reader.of_all(make_meter(), step="day", **asked)) for _ in range(12)]
+
+    days = [found[NOW] // SCALE for found in told]
+    assert days[0] == 72
+    assert days[-1] == 73
 
 
 async def test_c3_hours_that_no_row_can_hold_are_told_exactly() -> None:
@@ -165,9 +186,11 @@ async def test_c3_hours_that_no_row_can_hold_are_told_exactly() -> None:
     assert WHOLE_MAX < 2500 * 10**15
 
     told = await reader_of(run).of_all(
-        make_meter(), start=NOW, end=NOW + HOUR, step="hour", wait_ms=1
+        make_meter(), start=NOW, end=NOW + HOUR, step="hour", wait_ms=MUCH_MS
     )
-    top = await reader_of(run).top(make_meter(), start=NOW, end=NOW + HOUR, limit=1, wait_ms=1)
+    top = await reader_of(run).top(
+        make_meter(), start=NOW, end=NOW + HOUR, limit=1, wait_ms=MUCH_MS
+    )
 
     exact = 2500 * (10**15 * SCALE - SCALE // 2)
     assert [point.value for point in told.points] == [exact + SCALE]
@@ -194,6 +217,6 @@ async def test_ranges_have_a_bound_and_meters_must_add_up() -> None:
     with pytest.raises(InvalidParamError, match="one customer"):
         await reader.of_all(meter, start=NOW, end=NOW + DAY, step="day", wait_ms=1)
     with pytest.raises(InvalidParamError, match="one customer"):
-        await reader.top(meter, start=NOW, end=NOW + DAY, limit=1, wait_ms=1)
+        await reader.top(meter, start=NOW, end=NOW + DAY, limit=1, wait_ms=MUCH_MS)
     empty = await reader.of_customer(meter, customer, start=0, end=2000 * HOUR, step="hour")
     assert len(empty.points) == 2000

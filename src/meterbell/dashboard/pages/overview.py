@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 from meterbell.dashboard.figures import DAY_MS
-from meterbell.dashboard.usage import DAY_HOURS, usage_of
+from meterbell.dashboard.usage import Usage, usage_today
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Meter
-from meterbell.engine.value import SCALE, format_value
+from meterbell.engine.value import format_value
 from meterbell.ids import AlertId
-from meterbell.ledger.totals import HOUR_MS
 from meterbell.records import EndpointHealth, TriggerRecord, WebhookEndpoint
 from meterbell.store.tables import trigger
 
@@ -21,14 +20,10 @@ _TRIGGERS_READ_MAX = 400
 
 @dataclass(frozen=True, slots=True)
 class MeterLine:
-    """A meter's usage of today beside that of yesterday up to the same hour; exact decimals."""
+    """A meter's usage of today beside that of yesterday; None where it does not add up."""
 
     name: str
-    event_name: str
-    today: str
-    yesterday: str
-    spark: list[int]
-    spark_label: str
+    usage: Usage | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +91,7 @@ async def _view(visit: Visit) -> OverviewView:
     today = now_ms // DAY_MS
     meters = [meter for meter in state.meters.values() if meter.livemode == visit.livemode]
     meters.sort(key=lambda meter: (meter.status != "active", -meter.created))
+    shown = meters[:_METERS_MAX]
     active = sum(_active_alerts(visit, meter) for meter in meters)
     has_alert = any(alert.livemode == visit.livemode for alert in state.alerts.values())
     return OverviewView(
@@ -105,7 +101,10 @@ async def _view(visit: Visit) -> OverviewView:
         alerts_href=visit.url("/alerts"),
         failing=_failing(visit),
         nearest=await _nearest(visit),
-        meters=[_meter_line(visit, meter) for meter in meters[:_METERS_MAX]],
+        meters=[
+            MeterLine(meter.display_name, usage)
+            for meter, usage in zip(shown, await usage_today(visit, shown), strict=True)
+        ],
         meters_more=max(len(meters) - _METERS_MAX, 0),
         triggers=_triggers(visit),
         steps=_steps(visit, meters, has_alert=has_alert),
@@ -118,23 +117,6 @@ def _active_alerts(visit: Visit, meter: Meter) -> int:
         return 0
     scopes = (alerts.any_customer, *alerts.by_customer.values())
     return sum(len(scope.thresholds) for scope in scopes)
-
-
-def _meter_line(visit: Visit, meter: Meter) -> MeterLine:
-    hour = visit.services.clock.now_ms() // HOUR_MS
-    midnight = hour - hour % DAY_HOURS
-    total = visit.figures.total(meter.id)
-    usage = usage_of(visit.services, meter, total, since=midnight - DAY_HOURS)
-    spark = [max(value // SCALE, 0) for value in usage.by_hour[-DAY_HOURS:]]
-    today = format_value(usage.between(midnight, hour + 1))
-    return MeterLine(
-        name=meter.display_name,
-        event_name=meter.event_name,
-        today=today,
-        yesterday=format_value(usage.between(midnight - DAY_HOURS, hour + 1 - DAY_HOURS)),
-        spark=spark,
-        spark_label=f"Usage of the last {len(spark)} hours, at most {max(spark)} in one",
-    )
 
 
 async def _nearest(visit: Visit) -> list[NearLine]:
@@ -197,7 +179,10 @@ def _triggers(visit: Visit) -> list[TriggerLine]:
 
 def _steps(visit: Visit, meters: list[Meter], *, has_alert: bool) -> list[Step]:
     """Return the first steps, until all of them are done."""
-    has_usage = any(visit.figures.total(meter.id) for meter in meters)
+    state = visit.services.state
+    has_usage = any(
+        len(state.table.counters_of(state.meter_numbers[meter.id])[1]) for meter in meters
+    )
     if meters and has_alert and has_usage:
         return []
     flag = " --api-key sk_live_…" if visit.livemode else ""
