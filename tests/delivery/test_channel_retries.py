@@ -3,12 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import ColumnElement
+
 from meterbell.channel import NotificationChannel
 from meterbell.delivery.channels.announcer import Announcer
+from meterbell.delivery.channels.message import fill
+from meterbell.delivery.circuit import FAILING_MS_MAX, FAILURES_MAX, is_open
 from meterbell.delivery.outcome import Outcome
+from meterbell.ledger.deliveries import CHANNEL_DISABLED, health_of
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Event
-from meterbell.store import channel_tables
+from meterbell.store import channel_tables, tables
 from meterbell.store.sealing import row
 from tests.builders import NOW
 from tests.delivery.delivery_run import DeliveryRun, open_delivery
@@ -62,16 +67,23 @@ def channel(channel_id: str = "nc_1", *, url: str = "json://x", **more: Any) -> 
     return NotificationChannel(**{**facts, **more})
 
 
-async def notify(run: DeliveryRun, sends: Scripted, *channels: NotificationChannel) -> Event:
-    """Tell channels of a trigger."""
+def type_is(name: str) -> ColumnElement[bool]:
+    return tables.event.c.type == name
+
+
+async def notify(
+    run: DeliveryRun, sends: Scripted, *channels: NotificationChannel, triggers: int = 1
+) -> Event:
+    """Tell channels of triggers; return the last one's event."""
     run.announcer = Announcer(store=run.store, vault=TEST_VAULT, notifier=sends)
     await run.restart()
 
     def command(transaction: Transaction) -> Event:
         for one in channels:
             transaction.objects.insert(one)
-        event = transaction.emit("billing.alert.triggered", TRIGGERED, livemode=False)
-        transaction.notify(event, alert="alrt_1")
+        for _ in range(triggers):
+            event = transaction.emit("billing.alert.triggered", TRIGGERED, livemode=False)
+            transaction.notify(event, alert="alrt_1")
         return event
 
     return await run.committer.execute(command)
@@ -97,6 +109,37 @@ async def test_d3_a_failed_notice_is_sent_again_when_it_is_due_and_every_attempt
     assert sends.sent == [("json://secret", text)] * 2, "the same words again"
 
 
+async def test_d2_a_channel_that_only_fails_is_probed_and_after_five_days_disabled(
+    tmp_path: Path,
+) -> None:
+    """As a webhook endpoint is: what waits for it costs next to nothing."""
+    refused = Outcome("connection_refused")
+    sends = Scripted(*[refused] * (FAILURES_MAX + 1))
+    async with open_delivery(tmp_path) as run:
+        await notify(run, sends, channel(), triggers=FAILURES_MAX + 5)
+        for failures in range(1, FAILURES_MAX + 1):
+            await run.until_attempts(failures)
+            health = health_of(run.store.reader, "nc_1")
+            run.advance_to((health.probe_at_ms or run.clock.now_ms()) + 1)
+        assert (is_open(health), len(sends.sent)) == (True, FAILURES_MAX)
+        run.advance_to(NOW * 1000 + FAILING_MS_MAX + 60_000)
+        await run.until_attempts(FAILURES_MAX + 1)
+        await run.until(lambda: run.store.reader.find(Event, type_is(CHANNEL_DISABLED)) != [])
+        (found,) = run.store.reader.find(NotificationChannel)
+        (told,) = run.store.reader.find(Event, type_is(CHANNEL_DISABLED))
+        await run.until(lambda: "pending" not in run.statuses())
+
+    assert found.status == "disabled"
+    assert told.data["object"] | {"created": 0} == {
+        "id": "nc_1",
+        "object": "meterbell.notification_channel_disabled",
+        "created": 0,
+        "livemode": False,
+        "reason": "failing",
+        "url": "json://****",
+    }
+
+
 async def test_d1_a_notice_that_was_not_sent_is_sent_after_a_restart(tmp_path: Path) -> None:
     sends = Scripted(Outcome("timeout"), Outcome("succeeded"))
     async with open_delivery(tmp_path) as run:
@@ -106,6 +149,19 @@ async def test_d1_a_notice_that_was_not_sent_is_sent_after_a_restart(tmp_path: P
         run.clock.set(run.deliveries()[0].next_attempt_at_ms or 0)
         run.start()
         await run.until_statuses("succeeded")
+
+
+def test_a_name_in_a_chat_mentions_nobody_and_hides_no_link() -> None:
+    """What the template says itself is as its author wrote it."""
+    template = "@here {customer.name}"
+    hostile = "@everyone <!channel> <@U1> [pay](http://evil.example)"
+    as_chat = fill(channel(shown_url="discord://****", body=template), {"customer.name": hostile})
+    as_mail = fill(channel(shown_url="mailtos://****", body=template), {"customer.name": hostile})
+
+    assert as_mail[1] == f"@here {hostile}"
+    assert as_chat[1].replace("\u200b", "") == as_mail[1], "it looks the same"
+    for mark_up in ("@everyone", "<!channel", "<@", "](", "@U1"):
+        assert mark_up not in as_chat[1]
 
 
 async def test_a_service_that_answers_410_does_not_disable_its_channel(tmp_path: Path) -> None:

@@ -10,17 +10,22 @@ import msgspec
 from meterbell.api.call import Call
 from meterbell.delivery.target import parse_target
 from meterbell.errors import InvalidParamError, LimitReachedError, SecretUnreadableError
-from meterbell.ledger.deliveries import ENDPOINT_DISABLED, disable, forgive
+from meterbell.ledger.deliveries import (
+    CHANNEL_DISABLED,
+    ENDPOINT_DISABLED,
+    Receiver,
+    disable,
+    forgive,
+)
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Delivery, WebhookEndpoint
+from meterbell.records import WebhookEndpoint
 from meterbell.store.endpoint_secrets import old_secrets, rolled, secrets_of
-from meterbell.store.tables import delivery
 from meterbell.store.tables import webhook_endpoint as table
 from meterbell.vault import Vault
 from meterbell.wire.event_types import API_VERSIONS, EVENT_TYPES
 from meterbell.wire.signing import standard_key
 
-KNOWN_EVENT_TYPES = EVENT_TYPES | {ENDPOINT_DISABLED}
+KNOWN_EVENT_TYPES = EVENT_TYPES | {ENDPOINT_DISABLED, CHANNEL_DISABLED}
 """Types that a webhook endpoint can be subscribed to: Stripe's, and ours."""
 
 ENDPOINTS_MAX = 16
@@ -131,9 +136,7 @@ def new_secret(transaction: Transaction) -> str:
     return f"whsec_{transaction.ids.token(_SECRET_LENGTH)}"
 
 
-def follow_change(
-    transaction: Transaction, before: WebhookEndpoint, *, status: str, url: str
-) -> None:
+def follow_change(transaction: Transaction, before: Receiver, *, status: str, url: str) -> None:
     """Do what follows from a changed status or address: what was known of its failures is over."""
     if status == "disabled" and before.status == "enabled":
         disable(transaction, before, reason="user")
@@ -200,17 +203,3 @@ def require_standard(vault: Vault, endpoint: WebhookEndpoint, *, now_ms: int, pa
             "`meterbell webhooks roll-secret`.",
             param=param,
         )
-
-
-def delete_endpoint(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
-    """Remove an endpoint or a destination; what was not delivered to it is given up."""
-    transaction.objects.delete(WebhookEndpoint, table.c.id == endpoint.id)
-    forgive(transaction, endpoint)
-    transaction.objects.update(
-        Delivery,
-        delivery.c.endpoint == endpoint.id,
-        delivery.c.status == "pending",
-        status="canceled",
-        next_attempt_at_ms=None,
-    )
-    transaction.forget_endpoints()

@@ -12,10 +12,11 @@ from meterbell.channel import NotificationChannel
 from meterbell.clock import Clock
 from meterbell.delivery.channels.announcer import Announcer
 from meterbell.delivery.circuit import slots
-from meterbell.delivery.outbox import Outbox, Receiver
+from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.sender import Sender
 from meterbell.errors import OverloadedError, SecretUnreadableError, StoreUnavailableError
+from meterbell.ledger.deliveries import Receiver
 from meterbell.records import Delivery, Event
 from meterbell.wire.events import event_body
 

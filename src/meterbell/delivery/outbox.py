@@ -20,7 +20,7 @@ from meterbell.delivery.schedule import (
 )
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
-from meterbell.ledger.deliveries import begun_ms, disable, health_of
+from meterbell.ledger.deliveries import Receiver, begun_ms, disable, health_of
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import (
     Attempt,
@@ -42,9 +42,6 @@ _GIVE_UP_MAX = 1000
 _delivery = tables.delivery.c
 
 logger = structlog.get_logger(__name__)
-
-Receiver = WebhookEndpoint | NotificationChannel
-"""What deliveries are for."""
 
 OnAttempt = Callable[[str, int, int], None]
 """Told an attempt's outcome, its number for the delivery, and the milliseconds from the event's
@@ -192,7 +189,7 @@ class Outbox:
                 attempts=attempts,
                 next_attempt_at_ms=next_at,
             )
-            if outcome.is_endpoints and isinstance(endpoint, WebhookEndpoint):
+            if outcome.is_endpoints:
                 _note(transaction, endpoint, outcome, now_ms=ended_at_ms, jitter=jitter)
             return changed > 0
 
@@ -249,7 +246,7 @@ class Outbox:
 
 def _note(
     transaction: Transaction,
-    endpoint: WebhookEndpoint,
+    endpoint: Receiver,
     outcome: Outcome,
     *,
     now_ms: int,
@@ -259,13 +256,14 @@ def _note(
     before = health_of(transaction.objects, endpoint.id)
     if outcome.succeeded and not before.failures:
         return
-    present = transaction.objects.get(WebhookEndpoint, endpoint.id, livemode=endpoint.livemode)
+    present = transaction.objects.get(type(endpoint), endpoint.id, livemode=endpoint.livemode)
     if present is None or present.status == "disabled" or present.url != endpoint.url:
         return  # it is about an endpoint that is no more
     after = after_attempt(before, succeeded=outcome.succeeded, now_ms=now_ms, jitter=jitter)
     transaction.objects.put(after)
     reason: Literal["gone", "failing"] | None = None
-    if outcome.status_code == _GONE:
+    # A chat has many reasons for a 410, and none of them is for good.
+    if outcome.status_code == _GONE and isinstance(present, WebhookEndpoint):
         reason = "gone"
     elif is_given_up(after, now_ms=now_ms):
         reason = "failing"

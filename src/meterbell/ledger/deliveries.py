@@ -1,10 +1,11 @@
-"""What is done to endpoints and their deliveries by hand or for good: resend, disable, enable."""
+"""What is done to endpoints, channels and their deliveries by hand or for good: resend, disable."""
 
 from collections.abc import Sequence
 
 import msgspec
 from sqlalchemy import func
 
+from meterbell.channel import NotificationChannel
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import (
     Delivery,
@@ -15,20 +16,21 @@ from meterbell.records import (
     WebhookEndpoint,
 )
 from meterbell.store import tables
-from meterbell.store.objects import Objects
-from meterbell.wire.objects import render_endpoint_disabled
+from meterbell.store.objects import Objects, table_of
+from meterbell.wire.objects import render_disabled
+
+Receiver = WebhookEndpoint | NotificationChannel
+"""What deliveries are for."""
 
 ENDPOINT_DISABLED = "meterbell.webhook_endpoint.disabled"
+CHANNEL_DISABLED = "meterbell.notification_channel.disabled"
 RESEND_MAX = 500
 """Deliveries that are put back at a time; more would hold up other commits."""
 
 _delivery = tables.delivery.c
-_endpoint = tables.webhook_endpoint.c
 
 
-def resend(
-    transaction: Transaction, event: Event | ThinEvent, endpoint: WebhookEndpoint
-) -> Delivery:
+def resend(transaction: Transaction, event: Event | ThinEvent, endpoint: Receiver) -> Delivery:
     """Put an event into the outbox again for an endpoint, by hand, and return its delivery.
 
     Its schedule begins anew and ends with the first success; it is due at once, even if the
@@ -45,7 +47,7 @@ def resend(
 
 
 def resend_failed(
-    transaction: Transaction, endpoint: WebhookEndpoint, *, since_ms: int
+    transaction: Transaction, endpoint: Receiver, *, since_ms: int
 ) -> Sequence[Delivery]:
     """Put failed deliveries into the outbox again, the oldest first, `RESEND_MAX` at a time.
 
@@ -65,7 +67,7 @@ def resend_failed(
 
 
 def _put_back(
-    transaction: Transaction, endpoint: WebhookEndpoint, deliveries: Sequence[Delivery]
+    transaction: Transaction, endpoint: Receiver, deliveries: Sequence[Delivery]
 ) -> list[Delivery]:
     changes = {
         "status": "pending",
@@ -89,9 +91,10 @@ def _put_back(
     return again
 
 
-def disable(transaction: Transaction, endpoint: WebhookEndpoint, *, reason: DisabledReason) -> None:
+def disable(transaction: Transaction, endpoint: Receiver, *, reason: DisabledReason) -> None:
     """Disable an endpoint and keep why and when; if nobody asked for it, tell the others."""
-    transaction.objects.update(WebhookEndpoint, _endpoint.id == endpoint.id, status="disabled")
+    kind = type(endpoint)
+    transaction.objects.update(kind, table_of(kind).c.id == endpoint.id, status="disabled")
     transaction.forget_endpoints()
     health = health_of(transaction.objects, endpoint.id)
     transaction.objects.put(
@@ -100,13 +103,28 @@ def disable(transaction: Transaction, endpoint: WebhookEndpoint, *, reason: Disa
     if reason != "user":
         disabled = msgspec.structs.replace(endpoint, status="disabled")
         transaction.emit(
-            ENDPOINT_DISABLED,
-            render_endpoint_disabled(disabled, reason=reason, disabled_at=transaction.now),
+            ENDPOINT_DISABLED if isinstance(endpoint, WebhookEndpoint) else CHANNEL_DISABLED,
+            render_disabled(disabled, reason=reason, disabled_at=transaction.now),
             livemode=endpoint.livemode,
         )
 
 
-def forgive(transaction: Transaction, endpoint: WebhookEndpoint) -> None:
+def remove(transaction: Transaction, endpoint: Receiver) -> None:
+    """Delete an endpoint; what was not delivered to it is given up."""
+    kind = type(endpoint)
+    transaction.objects.delete(kind, table_of(kind).c.id == endpoint.id)
+    forgive(transaction, endpoint)
+    transaction.objects.update(
+        Delivery,
+        _delivery.endpoint == endpoint.id,
+        _delivery.status == "pending",
+        status="canceled",
+        next_attempt_at_ms=None,
+    )
+    transaction.forget_endpoints()
+
+
+def forgive(transaction: Transaction, endpoint: Receiver) -> None:
     """Forget how an endpoint failed, because it was enabled or has another address now."""
     transaction.objects.delete(EndpointHealth, tables.endpoint_health.c.endpoint == endpoint.id)
 

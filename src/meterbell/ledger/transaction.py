@@ -94,11 +94,8 @@ class Transaction:
         self.callbacks.append(callback)
 
     def forget_endpoints(self) -> None:
-        """Read webhook endpoints anew for the next event; call it after changing one."""
+        """Read endpoints and channels anew for the next event; call it after changing one."""
         self._endpoints.clear()
-
-    def forget_channels(self) -> None:
-        """Read notification channels anew for the next trigger; call it after changing one."""
         self._channels.clear()
 
     def emit(

@@ -161,17 +161,20 @@ def render_webhook_endpoint(
     return rendered
 
 
-def render_endpoint_disabled(
-    endpoint: WebhookEndpoint, *, reason: str, disabled_at: int
+def render_disabled(
+    endpoint: WebhookEndpoint | NotificationChannel, *, reason: str, disabled_at: int
 ) -> dict[str, Any]:
-    """Return what an event tells of an endpoint or destination that was disabled by itself."""
+    """Return what an event tells of an endpoint or channel that was disabled by itself."""
+    noun, url = "webhook_endpoint", endpoint.url
+    if isinstance(endpoint, NotificationChannel):
+        noun, url = "notification_channel", endpoint.shown_url
     return {
         "id": endpoint.id,
-        "object": "meterbell.webhook_endpoint_disabled",
+        "object": f"meterbell.{noun}_disabled",
         "created": disabled_at,
         "livemode": endpoint.livemode,
         "reason": reason,
-        "url": endpoint.url,
+        "url": url,
     }
 
 

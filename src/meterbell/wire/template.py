@@ -23,6 +23,8 @@ PLACEHOLDERS: dict[str, str] = {
     "time": "When it triggered, in UTC: `2026-01-01 00:00:00 UTC`.",
     "value": "The usage at that moment, exactly.",
 }
+TITLE_LENGTH_MAX = 250
+BODY_LENGTH_MAX = 4000
 TITLE_DEFAULT = "{alert.title}"
 BODY_DEFAULT = (
     "{customer.name} has reached {value} on {meter.name}, {time} "
@@ -30,7 +32,8 @@ BODY_DEFAULT = (
 )
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# Line ends and other controls, and those that turn the direction of what follows.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _VALUE_LENGTH_MAX = 300
 
 
@@ -57,12 +60,13 @@ def check_template(text: str, *, param: str) -> None:
         )
 
 
-def fill_template(text: str, values: Mapping[str, str]) -> str:
+def fill_template(text: str, values: Mapping[str, str], *, length_max: int) -> str:
     """Return a checked text with its placeholders filled in, each on one line.
 
     Args:
         text: Has passed `check_template`.
         values: By placeholder; what is not there is left empty.
+        length_max: Where what comes out is cut.
     """
 
     def filled(match: re.Match[str]) -> str:
@@ -70,4 +74,5 @@ def fill_template(text: str, values: Mapping[str, str]) -> str:
             return match[0][0]
         return _CONTROL.sub(" ", values.get(match[1], ""))[:_VALUE_LENGTH_MAX]
 
-    return _PART.sub(filled, text)
+    whole = _PART.sub(filled, text)
+    return whole if len(whole) <= length_max else f"{whole[: length_max - 1]}…"

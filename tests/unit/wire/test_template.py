@@ -1,6 +1,7 @@
 """Templates of notices: placeholders from a list, and nothing else."""
 
 import re
+from collections.abc import Mapping
 
 import pytest
 
@@ -16,21 +17,25 @@ from meterbell.wire.template import (
 VALUES = {name: f"<{name}>" for name in PLACEHOLDERS}
 
 
+def filled(text: str, values: Mapping[str, str] = VALUES, *, length_max: int = 1000) -> str:
+    return fill_template(text, values, length_max=length_max)
+
+
 def test_every_placeholder_is_filled_in() -> None:
     text = " ".join(f"{{{name}}}" for name in PLACEHOLDERS)
     check_template(text, param="body")
 
-    assert fill_template(text, VALUES) == " ".join(VALUES.values())
+    assert filled(text) == " ".join(VALUES.values())
 
 
 def test_the_defaults_are_templates() -> None:
     for text in (TITLE_DEFAULT, BODY_DEFAULT):
         check_template(text, param="body")
-        assert "{" not in fill_template(text, VALUES)
+        assert "{" not in filled(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "filled"),
+    ("text", "expected"),
     [
         ("", ""),
         ("plain %s $x \\n", "plain %s $x \\n"),
@@ -40,10 +45,10 @@ def test_the_defaults_are_templates() -> None:
         ("two\nlines {value}", "two\nlines <value>"),
     ],
 )
-def test_braces_are_doubled_to_be_braces(text: str, filled: str) -> None:
+def test_braces_are_doubled_to_be_braces(text: str, expected: str) -> None:
     check_template(text, param="body")
 
-    assert fill_template(text, VALUES) == filled
+    assert filled(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -69,8 +74,11 @@ def test_anything_else_is_refused_by_name(text: str, shown: str) -> None:
 
 
 def test_what_is_filled_in_is_one_short_line_and_no_template() -> None:
-    values = {"value": "a\r\nb\x1b{mode}\u2028", "customer.name": "x" * 500}
+    values = {"value": "a\r\nb\x1b{mode}\u2028\u202e", "customer.name": "x" * 500}
 
-    filled = fill_template("{value}|{customer.name}|{mode}", values)
+    assert filled("{value}|{customer.name}|{mode}", values) == f"a b {{mode}} |{'x' * 300}|"
 
-    assert filled == f"a b {{mode}} |{'x' * 300}|"
+
+def test_what_comes_out_is_cut_where_it_must_end() -> None:
+    assert filled("{value} and more", {"value": "12"}, length_max=5) == "12 a…"
+    assert filled("12 and", length_max=6) == "12 and"

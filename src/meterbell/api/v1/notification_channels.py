@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from meterbell.api.call import Call, Operation
+from meterbell.api.endpoints import follow_change
 from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.lists import PAGING, list_objects
 from meterbell.api.params import ID_LENGTH_MAX, Array, Boolean, Param, Text
@@ -14,11 +15,10 @@ from meterbell.delivery.channels.message import SAMPLE, fill
 from meterbell.engine.model import Alert
 from meterbell.errors import InvalidParamError, LimitReachedError
 from meterbell.ids import new_id
+from meterbell.ledger.deliveries import remove
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import Delivery
 from meterbell.store.channel_tables import notification_channel as table
 from meterbell.store.sealing import row
-from meterbell.store.tables import delivery
 from meterbell.wire.objects import render_channel, render_channel_test, render_deleted
 from meterbell.wire.template import check_template
 
@@ -115,7 +115,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
         **_url_of(call, channel_id),
     )
     objects.insert(channel)
-    transaction.forget_channels()
+    transaction.forget_endpoints()
     return render_channel(channel)
 
 
@@ -140,22 +140,17 @@ def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
         changes["status"] = "disabled" if params["disabled"] else "enabled"
     if changes:
         objects.update(NotificationChannel, table.c.id == before.id, **changes)
-        transaction.forget_channels()
-    return render_channel(msgspec.structs.replace(before, **changes))
+        transaction.forget_endpoints()
+    after = msgspec.structs.replace(before, **changes)
+    follow_change(transaction, before, status=after.status, url=after.url)
+    return render_channel(after)
 
 
 def _delete(call: Call, transaction: Transaction) -> dict[str, Any]:
-    objects = transaction.objects
-    channel = find_in_path(objects, call, NotificationChannel, noun=_NOUN, placeholder="id")
-    objects.delete(NotificationChannel, table.c.id == channel.id)
-    objects.update(
-        Delivery,
-        delivery.c.endpoint == channel.id,
-        delivery.c.status == "pending",
-        status="canceled",
-        next_attempt_at_ms=None,
+    channel = find_in_path(
+        transaction.objects, call, NotificationChannel, noun=_NOUN, placeholder="id"
     )
-    transaction.forget_channels()
+    remove(transaction, channel)
     return render_deleted("notification_channel", channel.id)
 
 
@@ -170,7 +165,7 @@ async def _test(call: Call) -> dict[str, Any]:
     url = services.vault.open(channel.url, about=row(table, channel.id))
     title, body = fill(channel, {**SAMPLE, "mode": "live" if call.livemode else "test"})
     begun_ns = services.clock.monotonic_ns()
-    outcome = await services.notifier.send(url, livemode=call.livemode, title=title, body=body)
+    outcome = await services.notifier.try_out(url, livemode=call.livemode, title=title, body=body)
     return render_channel_test(
         channel,
         outcome=outcome.text,

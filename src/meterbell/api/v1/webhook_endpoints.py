@@ -12,7 +12,6 @@ from meterbell.api.endpoints import (
     URL_MAX,
     check_events,
     check_url,
-    delete_endpoint,
     follow_change,
     looked_up,
     new_secret,
@@ -26,6 +25,7 @@ from meterbell.api.lists import PAGING, list_objects
 from meterbell.api.metadata import merge_metadata
 from meterbell.api.params import UNSET, Array, Boolean, Integer, Metadata, Param, Text
 from meterbell.ids import new_id
+from meterbell.ledger.deliveries import remove
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import WebhookEndpoint
 from meterbell.store.endpoint_secrets import seal_secret
@@ -139,7 +139,7 @@ def _roll_secret(call: Call, transaction: Transaction) -> dict[str, Any]:
 
 def _delete(call: Call, transaction: Transaction) -> dict[str, Any]:
     endpoint = _find(transaction.objects, call)
-    delete_endpoint(transaction, endpoint)
+    remove(transaction, endpoint)
     return render_deleted("webhook_endpoint", endpoint.id)
 
 

@@ -13,7 +13,6 @@ from meterbell.api.endpoints import (
     KNOWN_EVENT_TYPES,
     check_events,
     check_url,
-    delete_endpoint,
     follow_change,
     looked_up,
     new_secret,
@@ -35,6 +34,7 @@ from meterbell.api.v2.paging import PAGING, list_page
 from meterbell.api.v2.route import NoParams, Route
 from meterbell.errors import InvalidParamError
 from meterbell.ids import new_id
+from meterbell.ledger.deliveries import remove
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import WebhookEndpoint
 from meterbell.store.endpoint_secrets import seal_secret
@@ -284,7 +284,7 @@ def _roll_secret(call: Call, body: RollSecret, transaction: Transaction) -> dict
 
 def _delete(call: Call, _body: NoParams, transaction: Transaction) -> dict[str, Any]:
     endpoint = _find(transaction.objects, call)
-    delete_endpoint(transaction, endpoint)
+    remove(transaction, endpoint)
     return {"id": endpoint.id, "object": "v2.core.event_destination"}
 
 

@@ -1,5 +1,6 @@
 """One job in a process of its own: look at a URL, or send one notice through Apprise."""
 
+import re
 import smtplib
 import socket
 import ssl
@@ -14,6 +15,7 @@ import requests
 from apprise import plugins
 from urllib3.exceptions import HTTPError
 
+from meterbell.delivery.channels.hiding import secrets_of, without_secrets
 from meterbell.delivery.channels.jobs import Done, Job
 from meterbell.delivery.channels.schemes import (
     SHOWS_HOST,
@@ -27,12 +29,21 @@ KEPT_BYTES_MAX = 64 * 1024
 _LAST_SECONDS = 0.5
 _PORT = 443
 _ERROR, _REDIRECT = 400, 300
+# Nothing longer is echoed: it may be a token that somebody took for a URL.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}")
+_HTTP = re.compile(r"https?", re.IGNORECASE)
+_MALFORMED = "something in it is missing or malformed for {}://."
 
 
 @dataclass
 class Heard:
-    """What was heard from the other side, whatever Apprise makes of it."""
+    """What was heard from the other side, whatever Apprise makes of it.
 
+    Attributes:
+        secrets: What an answer may quote and nobody may see: parts of the URL.
+    """
+
+    secrets: tuple[str, ...] = ()
     status_code: int | None = None
     retry_after: str | None = None
     response: bytes = b""
@@ -42,7 +53,7 @@ class Heard:
         """Note an answer; the first that is no success stays."""
         if self.status_code is None or self.status_code < _REDIRECT:
             self.status_code, self.retry_after = status_code, retry_after
-            self.response = response[:KEPT_BYTES_MAX]
+            self.response = without_secrets(response, self.secrets)[:KEPT_BYTES_MAX]
 
     def fail(self, error: BaseException) -> None:
         """Note that something went wrong below Apprise; the first that did stays."""
@@ -81,11 +92,14 @@ def look(job: Job, refusal_of_place: Callable[[str, int], str | None]) -> Done:
     )
 
 
-def send(job: Job, heard: Heard) -> Done:
+def send(job: Job) -> Done:
     """Send a notice and return what came of it."""
     plugin, _ = _load(job)
     if plugin is None:
         return Done(job.id, outcome="bad_url")
+    heard = Heard(secrets_of(job.url))
+    # What a service has no room for is left out, so that the rest arrives.
+    plugin.overflow_mode = apprise.OverflowMode.TRUNCATE
     plugin.redirects, plugin.verify_certificate = False, True
     plugin.socket_connect_timeout = plugin.socket_read_timeout = job.seconds
     plugin.request_rate_per_sec = 0
@@ -111,7 +125,22 @@ def send(job: Job, heard: Heard) -> Done:
 
 def _load(job: Job) -> tuple[Any, str]:
     """Return Apprise's service for a URL, or None and why there is none."""
-    asset = apprise.AppriseAsset(
+    found = _read_url(job.url)
+    if found is None:
+        return None, _why_unknown(job.url)
+    scheme = str(found["schema"])
+    refusal = refusal_of_scheme(scheme) or refusal_of_options(list(found.get("qsd", ())))
+    if refusal is not None:
+        return None, refusal
+    plugin: Any = apprise.Apprise.instantiate(found, asset=_asset())
+    if plugin is None:
+        return None, _MALFORMED.format(scheme)
+    refusal = _why_plain(plugin, scheme) if job.livemode else None
+    return (plugin, "") if refusal is None else (None, refusal)
+
+
+def _asset() -> apprise.AppriseAsset:
+    return apprise.AppriseAsset(
         app_id="meterbell",
         app_desc="meterbell",
         async_mode=False,
@@ -123,22 +152,24 @@ def _load(job: Job) -> tuple[Any, str]:
         image_url_mask="",
         image_url_logo="",
     )
-    found = _read_url(job.url)
-    if found is None:
-        scheme = job.url.partition("://")[0].lower()
-        hint = " For a webhook of your own use json:// or jsons://." if "http" in scheme else ""
-        reason = refusal_of_scheme(scheme) if scheme.isalnum() and "http" not in scheme else None
-        return None, reason or f"it is no URL of a service that Apprise knows.{hint}"
-    scheme = str(found["schema"])
-    refusal = refusal_of_scheme(scheme) or refusal_of_options(list(found.get("qsd", ())))
-    if refusal is not None:
-        return None, refusal
-    plugin: Any = apprise.Apprise.instantiate(found, asset=asset)
-    if plugin is None:
-        return None, f"something in it is missing or malformed for {scheme}://."
-    if job.livemode and has_secure_sibling(scheme) and not plugin.secure:
-        return None, f"a channel in live mode is encrypted: use {scheme}s://."
-    return plugin, ""
+
+
+def _why_unknown(url: str) -> str:
+    """Return what is wrong with a URL that Apprise can't read."""
+    scheme, is_url, _ = url.partition("://")
+    if is_url and _SCHEME.fullmatch(scheme) and not _HTTP.fullmatch(scheme):
+        return refusal_of_scheme(scheme.lower()) or _MALFORMED.format(scheme)
+    hint = " For a webhook of your own use json:// or jsons://." if is_url else ""
+    return f"it is no URL of a service that Apprise knows.{hint}"
+
+
+def _why_plain(plugin: Any, scheme: str) -> str | None:  # noqa: ANN401
+    """Return why a service would not encrypt what it sends, or None if it does."""
+    if has_secure_sibling(scheme) and not plugin.secure:
+        return f"a channel in live mode is encrypted: use {scheme}s://."
+    if getattr(plugin, "secure_mode", None) == "insecure":
+        return "a channel in live mode is encrypted: leave out mode=insecure."
+    return None
 
 
 def _read_url(url: str) -> Any:  # noqa: ANN401 - as Apprise gives it

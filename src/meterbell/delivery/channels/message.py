@@ -1,12 +1,20 @@
 """A trigger's event → the words that people read."""
 
+import re
 from datetime import UTC, datetime
 
 from meterbell.channel import NotificationChannel
+from meterbell.delivery.channels.schemes import PLAIN
 from meterbell.engine.model import Meter
 from meterbell.records import Customer, Event
 from meterbell.store.objects import Objects
-from meterbell.wire.template import BODY_DEFAULT, TITLE_DEFAULT, fill_template
+from meterbell.wire.template import (
+    BODY_DEFAULT,
+    BODY_LENGTH_MAX,
+    TITLE_DEFAULT,
+    TITLE_LENGTH_MAX,
+    fill_template,
+)
 
 SAMPLE: dict[str, str] = {
     "alert.id": "alrt_test",
@@ -25,11 +33,22 @@ SAMPLE: dict[str, str] = {
 """What stands in a notice that is sent to try a channel."""
 
 
+# What begins a mention, a tag or the hidden address of a link.
+_MARK_UP = re.compile(r"@(?=\w)|<(?=\S)|\](?=\()")
+_GAP = "\u200b"
+
+
 def fill(channel: NotificationChannel, values: dict[str, str]) -> tuple[str, str]:
-    """Return title and body of a notice."""
+    """Return title and body of a notice.
+
+    Names come from outside. In a chat they look as they are, but mention nobody and hide no link;
+    what the templates themselves say is the channel's own.
+    """
+    if channel.shown_url.partition("://")[0] not in PLAIN:
+        values = {name: _MARK_UP.sub(rf"\g<0>{_GAP}", value) for name, value in values.items()}
     return (
-        fill_template(channel.title or TITLE_DEFAULT, values),
-        fill_template(channel.body or BODY_DEFAULT, values),
+        fill_template(channel.title or TITLE_DEFAULT, values, length_max=TITLE_LENGTH_MAX),
+        fill_template(channel.body or BODY_DEFAULT, values, length_max=BODY_LENGTH_MAX),
     )
 
 

@@ -2,16 +2,23 @@
 
 import asyncio
 import os
+import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import msgspec
 import structlog
+from msgspec import Struct
 
 from meterbell.delivery.channels.jobs import Done, Job, Policy
 from meterbell.delivery.outcome import Outcome
+from meterbell.errors import OverloadedError
 from meterbell.settings import Settings
+
+BY_HAND_MAX = 8
+"""Channels that people make or test at a time."""
 
 _LINE_BYTES_MAX = 1 << 20
 _CHECK_SECONDS = 5.0
@@ -37,8 +44,50 @@ class Checked(NamedTuple):
     shown: str
 
 
+class _Helper:
+    """One process, and what it was asked and has not answered."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.waiting: dict[int, asyncio.Future[Done]] = {}
+        self.is_gone = False
+        self._reading = asyncio.create_task(self._read())
+
+    def tell(self, line: Struct) -> None:
+        """Send a line; raises what a broken pipe raises."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode(line) + b"\n")
+
+    async def end(self) -> None:
+        """End the process with all its forks; what it was asked is answered that it failed."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        await self._reading
+
+    async def _read(self) -> None:
+        """Give out answers until the process ends, and take it for that if it makes no sense."""
+        assert self.process.stdout is not None
+        try:
+            while line := await self.process.stdout.readline():
+                done = msgspec.json.decode(line, type=Done)
+                answer = self.waiting.get(done.id)
+                if answer is not None and not answer.done():
+                    answer.set_result(done)
+        except (ValueError, OSError):
+            logger.exception("the process for channels makes no sense")
+        finally:
+            self.is_gone = True
+            for number, answer in self.waiting.items():
+                if not answer.done():
+                    answer.set_result(Done(number, outcome="internal_error"))
+        with suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+
 class Notifier:
-    """Sends notices through Apprise; raises nothing."""
+    """Sends notices through Apprise; raises nothing but what it says."""
 
     def __init__(self, settings: Settings) -> None:
         """Prepare; nothing runs before the first notice.
@@ -48,35 +97,56 @@ class Notifier:
         """
         self._policy = Policy(settings.host, settings.egress_allow)
         self._seconds = float(settings.webhook_timeout_seconds)
-        self._process: asyncio.subprocess.Process | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._helper: _Helper | None = None
         self._starting = asyncio.Lock()
-        self._waiting: dict[int, asyncio.Future[Done]] = {}
         self._jobs = 0
+        self._by_hand = 0
 
     async def check(self, url: str, *, livemode: bool) -> Checked:
-        """Return what a URL leads to."""
-        done = await self._ask("check", _CHECK_SECONDS, url, livemode)
+        """Return what a URL leads to.
+
+        Raises:
+            OverloadedError: Too many people ask at once.
+        """
+        with self._asked():
+            done = await self._ask("check", _CHECK_SECONDS, url, livemode)
         refusal = done.refusal
         if refusal is None and not done.service:
             refusal = "it could not be looked at in time; try again."
         return Checked(refusal, done.service, done.shown)
 
+    async def try_out(self, url: str, *, livemode: bool, title: str, body: str) -> Outcome:
+        """Send a notice that somebody waits for, and return what came of it.
+
+        Raises:
+            OverloadedError: Too many people ask at once.
+        """
+        with self._asked():
+            return await self.send(url, livemode=livemode, title=title, body=body)
+
     async def send(self, url: str, *, livemode: bool, title: str, body: str) -> Outcome:
-        """Send a notice and return what came of it."""
+        """Send a notice and return what came of it; raises nothing."""
         done = await self._ask("send", self._seconds, url, livemode, title=title, body=body)
         return Outcome(done.outcome, done.status_code, done.retry_after, done.response)
 
     async def close(self) -> None:
         """End the process, and whatever it does."""
-        if self._process is None:
-            return
-        process, self._process = self._process, None
-        with suppress(ProcessLookupError):
-            process.kill()
-        assert self._reading is not None
-        await self._reading
-        await process.wait()
+        helper, self._helper = self._helper, None
+        if helper is not None:
+            await helper.end()
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Bound how many forks people ask for at a time; those of deliveries have their lanes."""
+        if self._by_hand >= BY_HAND_MAX:
+            raise OverloadedError(
+                "Too many channels are being made or tested right now. Try again in a moment."
+            )
+        self._by_hand += 1
+        try:
+            yield
+        finally:
+            self._by_hand -= 1
 
     async def _ask(
         self,
@@ -88,58 +158,50 @@ class Notifier:
     ) -> Done:
         self._jobs += 1
         job = Job(self._jobs, kind, seconds, url, livemode, **texts)
-        answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-        self._waiting[job.id] = answer
         try:
-            process = await self._started()
-            assert process.stdin is not None
-            process.stdin.write(msgspec.json.encode(job) + b"\n")
+            helper = await self._started()
+        except OSError:
+            logger.exception("the process for channels can't be started")
+            return Done(job.id, outcome="internal_error")
+        answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+        helper.waiting[job.id] = answer
+        try:
+            helper.tell(job)
             async with asyncio.timeout(seconds + _GRACE_SECONDS):
                 return await answer
         except TimeoutError:
-            logger.exception("the process for channels does not answer")
-            await self.close()
+            logger.error("the process for channels does not answer")  # noqa: TRY400 - no traceback
+            await helper.end()
             return Done(job.id, outcome="timeout")
-        except OSError:
-            logger.exception("the process for channels can't be used")
+        except (OSError, RuntimeError):
+            # It has ended just now, which uvloop tells by a RuntimeError.
             return Done(job.id, outcome="internal_error")
         finally:
-            del self._waiting[job.id]
+            del helper.waiting[job.id]
 
-    async def _started(self) -> asyncio.subprocess.Process:
+    async def _started(self) -> _Helper:
         async with self._starting:
-            if self._process is None:
-                self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-I",
-                    "-m",
-                    "meterbell.delivery.channels.worker",
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    env=_environment(),
-                    # Ctrl-C on a terminal is for the server, which lets attempts end.
-                    start_new_session=True,
-                    limit=_LINE_BYTES_MAX,
-                )
-                assert self._process.stdin is not None
-                self._process.stdin.write(msgspec.json.encode(self._policy) + b"\n")
-                self._reading = asyncio.create_task(self._read(self._process))
-            return self._process
-
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Give out answers until the process ends."""
-        assert process.stdout is not None
-        while line := await process.stdout.readline():
-            done = msgspec.json.decode(line, type=Done)
-            answer = self._waiting.get(done.id)
-            if answer is not None and not answer.done():
-                answer.set_result(done)
-        if self._process is process:
-            self._process = None
-            logger.error("the process for channels has ended", status=await process.wait())
-        for number, answer in self._waiting.items():
-            if not answer.done():
-                answer.set_result(Done(number, outcome="internal_error"))
+            helper = self._helper
+            if helper is not None and not helper.is_gone:
+                return helper
+            if helper is not None:
+                logger.error("the process for channels has ended and is started again")
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-I",
+                "-m",
+                "meterbell.delivery.channels.worker",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=_environment(),
+                # Ctrl-C on a terminal is for the server, which lets attempts end; and what the
+                # process starts can be ended with it.
+                start_new_session=True,
+                limit=_LINE_BYTES_MAX,
+            )
+            self._helper = _Helper(process)
+            self._helper.tell(self._policy)
+            return self._helper
 
 
 def _environment() -> dict[str, str]:

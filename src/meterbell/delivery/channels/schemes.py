@@ -60,6 +60,9 @@ mmosts ncloud nclouds nctalk nctalks rocket rockets workflow workflows xml xmls
 SHOWS_HOST = frozenset(_SHOWS_HOST.split())
 """Schemes whose URL names a host where others have a token."""
 
+PLAIN = frozenset(["form", "forms", "json", "jsons", "mailto", "mailtos", "xml", "xmls"])
+"""Schemes of what takes a text as it is; others may see mark-up and mentions in it."""
+
 SYSTEM_PORTS = (25, 80, 443, 465, 587)
 """Of the ports below 1024, those of mail and of the web."""
 

@@ -10,7 +10,6 @@ import logging
 import os
 import selectors
 import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,8 +26,9 @@ from meterbell.delivery.egress import Egress
 from meterbell.delivery.lookup import is_own
 from meterbell.delivery.target import Target
 
-_STDIN, _STDOUT = 0, 1
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
 _READ_BYTES = 1 << 16
+_GRACE_SECONDS = 0.5
 
 
 @dataclass
@@ -55,7 +55,14 @@ class Worker:
     def run(self, rest: bytes) -> None:
         """Work until nobody asks any more."""
         self._selector.register(_STDIN, selectors.EVENT_READ)
-        lines = bytearray(rest)
+        try:
+            self._work(bytearray(rest))
+        finally:
+            # The server has ended, or nobody can be told what came of it.
+            for child in self._children.values():
+                os.kill(child.pid, signal.SIGKILL)
+
+    def _work(self, lines: bytearray) -> None:
         is_open = True
         while is_open:
             *whole, left = lines.split(b"\n")
@@ -70,18 +77,32 @@ class Worker:
                 else:
                     self._listen(key.fd)
             self._end_late()
-        for child in self._children.values():
-            os.kill(child.pid, signal.SIGKILL)
 
     def _begin(self, job: Job) -> None:
-        reading, writing = os.pipe()
-        pid = os.fork()
-        if pid == 0:
+        try:
+            reading, writing = os.pipe()
+        except OSError:
+            _write(_STDOUT, Done(job.id, outcome="internal_error"))
+            return
+        try:
+            pid = os.fork()
+        except OSError:  # too many processes, or no memory
             os.close(reading)
-            _work(job, partial(_refusal, self._egress, job.livemode), writing)
+            _write(_STDOUT, Done(job.id, outcome="internal_error"))
+        else:
+            if pid == 0:
+                self._forget_others(reading)
+                _do(job, partial(_refusal, self._egress, job.livemode), writing)
+            self._children[reading] = _Child(job, pid, time.monotonic() + job.seconds)
+            self._selector.register(reading, selectors.EVENT_READ)
         os.close(writing)
-        self._children[reading] = _Child(job, pid, time.monotonic() + job.seconds)
-        self._selector.register(reading, selectors.EVENT_READ)
+
+    def _forget_others(self, reading: int) -> None:
+        """Close, in a fork, what it has no use for: it may have few files open itself."""
+        self._selector.close()
+        for number in (reading, *self._children):
+            os.close(number)
+        self._children.clear()
 
     def _listen(self, reading: int) -> None:
         child = self._children[reading]
@@ -111,29 +132,43 @@ class Worker:
         return max(min(deadlines) - time.monotonic(), 0) if deadlines else None
 
 
-def _work(job: Job, refusal: Refusal, writing: int) -> NoReturn:
+def _do(job: Job, refusal: Refusal, writing: int) -> NoReturn:
     """Do a job in this fork, tell of it, and end."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (_STDIN, _STDOUT, sys.stderr.fileno()):
-        os.dup2(nothing, number)
-    logging.disable(logging.CRITICAL)
-    sandbox = Sandbox(refusal)
-    heard = attempt.Heard()
-    sandbox.enter(seconds=job.seconds)
+    try:
+        # Ends it by itself, should the process that it came from be gone by then.
+        signal.setitimer(signal.ITIMER_REAL, job.seconds + _GRACE_SECONDS)
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in (_STDIN, _STDOUT, _STDERR):
+            os.dup2(nothing, number)
+        logging.disable(logging.CRITICAL)
+        sandbox = Sandbox(refusal)
+        sandbox.enter(seconds=job.seconds)
+        _write(writing, _done(job, sandbox, refusal))
+    finally:
+        os._exit(0)
+
+
+def _done(job: Job, sandbox: Sandbox, refusal: Refusal) -> Done:
+    """Do a job and return what came of it, whatever that was."""
     try:
         if job.kind == "check":
             done = attempt.look(job, lambda host, port: refusal(host, None, port))
         else:
-            done = attempt.send(job, heard)
+            done = attempt.send(job)
     except DeniedError as error:
         done = Done(job.id, outcome="not_accepted", refusal=str(error))
     except Exception as error:  # noqa: BLE001 - a service's own fault
-        done = Done(job.id, outcome="internal_error", response=type(error).__name__.encode())
+        name = type(error).__name__
+        done = Done(
+            job.id,
+            outcome="internal_error",
+            response=name.encode(),
+            refusal=f"the service that it names can't read it ({name}).",
+        )
     if done.outcome != "succeeded" and sandbox.denied is not None:
         outcome = "address_denied" if sandbox.is_address else done.outcome
         done = msgspec.structs.replace(done, outcome=outcome, response=sandbox.denied.encode())
-    _write(writing, done)
-    os._exit(0)
+    return done
 
 
 def _refusal(
