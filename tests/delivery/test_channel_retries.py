@@ -81,10 +81,13 @@ async def notify(
     def command(transaction: Transaction) -> Event:
         for one in channels:
             transaction.objects.insert(one)
-        for _ in range(triggers):
-            event = transaction.emit("billing.alert.triggered", TRIGGERED, livemode=False)
+        events = [
+            transaction.emit("billing.alert.triggered", TRIGGERED, livemode=False)
+            for _ in range(triggers)
+        ]
+        for event in events:
             transaction.notify(event, alert="alrt_1")
-        return event
+        return events[-1]
 
     return await run.committer.execute(command)
 
@@ -119,9 +122,9 @@ async def test_d2_a_channel_that_only_fails_is_probed_and_after_five_days_disabl
         await notify(run, sends, channel(), triggers=FAILURES_MAX + 5)
         for failures in range(1, FAILURES_MAX + 1):
             await run.until_attempts(failures)
-            health = health_of(run.store.reader, "nc_1")
-            run.advance_to((health.probe_at_ms or run.clock.now_ms()) + 1)
-        assert (is_open(health), len(sends.sent)) == (True, FAILURES_MAX)
+            probe_at_ms = health_of(run.store.reader, "nc_1").probe_at_ms
+            run.advance_to((probe_at_ms or run.clock.now_ms()) + 1)
+        assert is_open(health_of(run.store.reader, "nc_1"))
         run.advance_to(NOW * 1000 + FAILING_MS_MAX + 60_000)
         await run.until_attempts(FAILURES_MAX + 1)
         await run.until(lambda: run.store.reader.find(Event, type_is(CHANNEL_DISABLED)) != [])

@@ -1,6 +1,7 @@
 """What of a channel's URL nobody may see, and an answer that quotes it without that. Pure."""
 
 import re
+from base64 import b64encode
 from urllib.parse import parse_qsl, quote, unquote
 
 from meterbell.delivery.channels.schemes import SHOWS_HOST
@@ -26,6 +27,7 @@ def secrets_of(url: str) -> tuple[str, ...]:
     parts = [login, path] if is_host else [login, host, path]
     parts += [value for name, value in parse_qsl(query) if name.lower() not in _SHOWN_OPTIONS]
     pieces = {piece for part in parts for piece in _BREAKS.split(part)}
+    pieces.add(b64encode(unquote(login).encode()).decode())  # as HTTP sends it
     pieces |= {unquote(piece) for piece in pieces} | {quote(piece, safe="") for piece in pieces}
     return tuple(sorted((one for one in pieces if len(one) >= _LENGTH_MIN), key=len, reverse=True))
 
