@@ -126,7 +126,7 @@ class Batch:
         self._columns = columns
         self._now = group.now_ms // 1000
         self._meters = look_up(group.state.plain_meters[livemode], columns.names)
-        self._numbers = look_up(group.state.customers[livemode], columns.customers)
+        self._numbers = group.state.find_customers(columns.customers, livemode=livemode)
         self._wholes, self._parts = values.read(columns.texts)
         counting = np.array(group.state.counting_meters or [False])[self._meters]
         self._wholes[counting], self._parts[counting] = 1, 0

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from meterbell.engine.alerts import MeterAlerts, ScopeAlerts
 from meterbell.engine.counter import Counter
-from meterbell.engine.growing import Numbers, look_up
+from meterbell.engine.growing import Numbers
 from meterbell.engine.model import Alert, Meter, MeterEvent
+from meterbell.engine.names import NameFinder
 from meterbell.engine.table import ARMED, CounterTable
 from meterbell.ids import AlertId, CustomerId, MeterId
 
@@ -132,6 +133,9 @@ class State:
     )
     customer_ids: list[CustomerId] = field(default_factory=list)
     deleted_customers: dict[tuple[bool, CustomerId], int] = field(default_factory=dict)
+    _finders: dict[bool, NameFinder] = field(
+        default_factory=lambda: {False: NameFinder(), True: NameFinder()}, compare=False, repr=False
+    )
 
     def put_meter(self, meter: Meter) -> None:
         """Take in a new or changed meter."""
@@ -240,11 +244,19 @@ class State:
         # In this order: who looks in another thread finds it here or there.
         self.deleted_customers[livemode, customer] = number
         del self.customers[livemode][customer]
+        self._finders[livemode].forget(customer)
 
     def find_customer(self, customer: CustomerId, *, livemode: bool) -> int | None:
         """Return what the table calls a customer, known or deleted."""
         number = self.customers[livemode].get(customer)
         return self.deleted_customers.get((livemode, customer)) if number is None else number
+
+    def find_customers(self, names: Sequence[CustomerId], *, livemode: bool) -> Numbers:
+        """Return what the table calls each customer, -1 for those who are not known.
+
+        For the thread that changes the state; others have `customers`.
+        """
+        return self._finders[livemode].find(self.customers[livemode], names)
 
     def number_of(self, customer: CustomerId, *, livemode: bool) -> int:
         """Return what the table calls a customer, who may be seen for the first time."""
@@ -259,7 +271,7 @@ class State:
             modes: Of each, whether it is a customer in live mode.
         """
         if modes.all() or not modes.any():
-            found = look_up(self.customers[bool(modes[0])], names)
+            found = self.find_customers(names, livemode=bool(modes[0]))
         else:
             found = np.full(len(names), -1)
         for place in np.flatnonzero(found < 0).tolist():
