@@ -1,8 +1,14 @@
 """The whole story in a browser: from signing in over a new alert to its webhook on the page."""
 
-from playwright.sync_api import Page, expect
+import re
 
+from playwright.sync_api import Page, expect
+from typer.testing import CliRunner
+
+from meterbell.cli.main import app
 from tests.browser.conftest import Site, new_customer
+
+PASSWORD = "correct horse battery"
 
 
 def new_meter(site: Site, name: str) -> str:
@@ -24,6 +30,14 @@ def use(site: Site, name: str, customer: str, value: str) -> None:
     )
 
 
+def add_user(site: Site, name: str) -> None:
+    """Add a user who signs in with the password."""
+    words = ["dashboard", "user", "add", name, "--role", "editor", "--password-stdin"]
+    environment = {"METERBELL_DATA": str(site.server.data)}
+    added = CliRunner().invoke(app, words, env=environment, input=f"{PASSWORD}\n")
+    assert added.exit_code == 0, added.output
+
+
 def fill(page: Page, title: str, threshold: str) -> None:
     """Fill the form for a new alert as far as a person has to."""
     page.get_by_label("Name").fill(title)
@@ -36,8 +50,12 @@ def test_an_alert_at_100_calls_for_any_customer(site: Site) -> None:
     new_customer(site.server, "cus_story")
     use(site, "api_calls", "cus_story", "150")
     before = len(site.receiver.received)
-    with site.admin() as (page, _):
+    add_user(site, "ada")
+    with site.visitor() as (page, _):
         page.goto("/dashboard/test")
+        page.get_by_label("Name").fill("ada")
+        page.get_by_label("Password", exact=True).fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
         page.get_by_role("link", name="Billing alerts").click()
         page.get_by_role("link", name="New alert").first.click()
         labels = page.locator("#new-alert label, #new-alert legend, #new-alert button")
@@ -56,7 +74,8 @@ def test_an_alert_at_100_calls_for_any_customer(site: Site) -> None:
         fill(page, "100 API calls", "100")
         preview = page.locator("#preview")
         expect(preview).to_contain_text("would have triggered for 1 customer of 1 customer")
-        expect(preview.locator("svg")).to_have_count(1)
+        expect(preview.locator("svg.bars")).to_have_count(1)
+        expect(preview).to_contain_text("Usage so far does not count")
         page.get_by_label("Unit threshold").fill("1000")
         expect(preview).to_contain_text("would not have triggered")
         page.get_by_label("Unit threshold").fill("100")
@@ -64,6 +83,7 @@ def test_an_alert_at_100_calls_for_any_customer(site: Site) -> None:
 
         expect(page.get_by_role("status").first).to_contain_text("The alert is active")
         expect(page.get_by_role("heading", name="Triggered for 0 customers")).to_be_visible()
+        page.evaluate("window.isTheSame = true")
         use(site, "api_calls", "cus_story", "99")
         expect(page.get_by_role("row", name="cus_story").first).to_contain_text("99 %")
         use(site, "api_calls", "cus_story", "1")
@@ -73,6 +93,8 @@ def test_an_alert_at_100_calls_for_any_customer(site: Site) -> None:
         assert any(b"billing.alert.triggered" in event.body for event in received)
         triggered = page.get_by_role("region", name="Triggered: table").get_by_role("row").nth(1)
         expect(triggered).to_contain_text("Delivered")
+        expect(page.locator("usage-chart")).to_have_attribute("aria-label", re.compile("triggered"))
+        assert page.evaluate("window.isTheSame"), "all of that came without a reload"
         triggered.get_by_role("link", name="Why? cus_story").click()
         why = page.get_by_role("region", name="Why, or why not?")
         expect(why).to_contain_text("Triggered at 100 on")
@@ -122,9 +144,10 @@ def test_an_alert_is_switched_off_and_on_and_archived_for_good(site: Site) -> No
         }
     )
     with site.admin() as (page, faults):
-        faults.expected.append("dialog: Archive this alert?")
+        faults.expected += ["dialog: Archive this alert?", "dialog: Deactivate this alert?"]
         page.goto(f"/dashboard/test/search?q={alert.id}")
         expect(page.get_by_role("heading", name="On and off")).to_be_visible()
+        page.once("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Deactivate").click()
         expect(page.get_by_role("status").first).to_contain_text("The alert is inactive")
         page.get_by_role("button", name="Activate").click()

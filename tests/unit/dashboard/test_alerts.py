@@ -1,16 +1,22 @@
 """Pages about alerts: what they say, what their forms do, and that nothing typed becomes HTML."""
 
+import html
+import re
+
 import msgspec
 import pytest
 
+from meterbell.dashboard.app import Dashboard
 from meterbell.dashboard.pages.alert import _state_of_all
 from meterbell.dashboard.usage_line import usage_line
 from meterbell.engine.value import SCALE
 from meterbell.ids import AlertId, CustomerId
-from meterbell.records import AuditEntry, Delivery, EndpointHealth
+from meterbell.ledger.totals import write_totals
+from meterbell.records import AuditEntry, Delivery, EndpointHealth, TriggerRecord
+from meterbell.store.tables import trigger
 from tests.support.dashboard import World
 from tests.unit.api.running import Api
-from tests.unit.dashboard.visiting import Visitor
+from tests.unit.dashboard.visiting import Visitor, let_in
 
 HARM = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 NEW = "/dashboard/test/alerts/new"
@@ -45,6 +51,106 @@ async def test_a_new_alert_may_watch_one_customer(api: Api, editor: Visitor) -> 
 
     (alert,) = api.services.state.alerts.values()
     assert alert.customer == "cus_a"
+
+
+async def test_usage_from_before_the_alert_counts_if_one_wants_it_and_triggers_at_once_too(
+    api: Api, editor: Visitor
+) -> None:
+    meter = await api.meter()
+    await api.customer("cus_a")
+    await api.use("150")
+
+    await editor.post(NEW, form(meter, baseline="creation", evaluate="true"))
+    await editor.post(NEW, form(meter, baseline="lifetime"))
+    await editor.post(NEW, form(meter, baseline="lifetime", evaluate="true"))
+
+    alerts = list(api.services.state.alerts.values())
+    fired = [
+        api.services.store.reader.count(TriggerRecord, trigger.c.alert == a.id) for a in alerts
+    ]
+    assert [alert.baseline for alert in alerts] == ["creation", "lifetime", "lifetime"]
+    assert fired == [0, 0, 1]
+
+
+async def test_the_form_is_shown_again_as_it_was_filled_in(api: Api, editor: Visitor) -> None:
+    meter = await api.meter()
+
+    shown = await editor.post(NEW, form(meter, gte="", baseline="lifetime", evaluate="true"))
+
+    assert 'value="lifetime" checked' in shown.text
+    assert 'name="evaluate" value="true" checked' in shown.text
+    assert '<details class="advanced" open>' in shown.text
+
+
+@pytest.mark.parametrize("baseline", ["", "lifetime"])
+async def test_a_duplicate_begins_with_what_the_alert_has(
+    api: Api, editor: Visitor, baseline: str
+) -> None:
+    meter, other = await api.meter(), await api.meter("other")
+    await api.customer("cus_a")
+    only = {"application": "customer", "customer": "cus_a"}
+    await editor.post(NEW, form(other, title="<Much>", gte="77", baseline=baseline, **only))
+    (alert,) = api.services.state.alerts
+
+    page = await editor.get(f"/dashboard/test/alerts/{alert}")
+    link = re.search(r'href="(/dashboard/test/alerts/new[^"]*)"', page.text)
+    assert link is not None
+    shown = await editor.get(html.unescape(link[1]))
+
+    assert 'value="&lt;Much&gt;"' in shown.text
+    assert 'value="77"' in shown.text
+    assert f'value="{other}" selected' in shown.text
+    assert f'value="{meter}" selected' not in shown.text
+    assert 'value="customer" checked' in shown.text
+    assert f'value="{baseline or "creation"}" checked' in shown.text
+
+
+async def test_an_alert_on_an_inactive_meter_has_no_duplicate(api: Api, editor: Visitor) -> None:
+    meter = await api.meter()
+    alert = await api.alert(meter)
+    await api.made(f"/v1/billing/meters/{meter}/deactivate")
+
+    assert "Duplicate" not in (await editor.get(f"/dashboard/test/alerts/{alert}")).words
+
+
+@pytest.mark.parametrize(
+    ("changes", "warning"),
+    [
+        ("", "Usage so far does not count: everybody starts at zero."),
+        ("&baseline=lifetime", "already triggers with the next usage."),
+        ("&baseline=lifetime&evaluate=true", "already triggers when the alert is made."),
+        (
+            "&application=customer&customer=cus_a",
+            "What cus_a used so far, 1\u202f500.5, does not count: it starts at zero.",
+        ),
+        ("&application=customer&customer=cus_b", ""),
+    ],
+)
+async def test_the_preview_warns_of_usage_that_does_not_count(
+    api: Api, editor: Visitor, changes: str, warning: str
+) -> None:
+    meter = await api.meter()
+    for customer in ("cus_a", "cus_b"):
+        await api.customer(customer)
+    await api.use("1500.5")
+
+    shown = await editor.get(f"/dashboard/test/alerts/preview?meter={meter}&gte=100{changes}")
+
+    assert warning in html.unescape(shown.text)
+    assert ('class="warning"' in shown.text) == bool(warning)
+
+
+async def test_the_preview_tells_when_there_can_be_no_other_alert(
+    api: Api, editor: Visitor
+) -> None:
+    meter = await api.meter()
+    for _ in range(25):
+        await api.alert(meter)
+
+    shown = await editor.get(f"/dashboard/test/alerts/preview?meter={meter}&gte=100")
+
+    assert "This meter has 25 of 25 alerts for this application. Archive one" in shown.words
+    assert "25" in (await editor.post(NEW, form(meter))).words
 
 
 @pytest.mark.parametrize(
@@ -192,7 +298,10 @@ async def test_an_alert_is_switched_and_archived(api: Api, editor: Visitor) -> N
     ]
     again = await editor.post(f"/dashboard/test/alerts/{alert}/activate")
     assert again.status == 400
-    assert (await editor.get(f"/dashboard/test/alerts/{alert}")).status == 200
+    shown = await editor.get(f"/dashboard/test/alerts/{alert}")
+    lines = ("Archived eddy", "Activated eddy", "Deactivated eddy", "Created By the API")
+    places = [shown.words.index(line) for line in lines]
+    assert places == sorted(places)
     assert alert in (await editor.get("/dashboard/test/alerts?status=archived")).text
     assert alert not in (await editor.get("/dashboard/test/alerts")).text
 
@@ -309,6 +418,25 @@ def delivery(status: str, *, attempts: int = 0) -> Delivery:
 )
 def test_of_several_deliveries_the_worst_is_told(deliveries: list[Delivery], word: str) -> None:
     assert _state_of_all(deliveries).word == word
+
+
+async def test_the_overview_tells_what_there_is_where_the_last_value_counts(
+    api: Api, dashboard: Dashboard
+) -> None:
+    await api.meter("requests", formula="last")
+    for customer in ("cus_a", "cus_b"):
+        await api.customer(customer)
+    await api.services.committer.execute(write_totals)
+    await api.use("400", customer="cus_a")
+    await api.use("50", customer="cus_b")
+    api.clock.advance(seconds=24 * 3600)
+    await api.services.committer.execute(write_totals)
+    await api.use("420", customer="cus_a")
+    api.clock.advance(seconds=3600)
+    await api.services.committer.execute(write_totals)
+
+    viewer = await let_in(api.services, Visitor(dashboard), "vera", "viewer")
+    assert "requests 470 450" in (await viewer.get("/dashboard/test")).words
 
 
 async def test_the_overview_tells_what_needs_a_look(api: Api, viewer: Visitor) -> None:

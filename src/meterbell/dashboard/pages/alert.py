@@ -12,13 +12,22 @@ from meterbell.engine.progress import Progress
 from meterbell.engine.value import format_value
 from meterbell.errors import NotFoundError
 from meterbell.ids import CustomerId
-from meterbell.records import Delivery, TriggerRecord, WebhookEndpoint
+from meterbell.records import AuditEntry, Delivery, TriggerRecord, WebhookEndpoint
+from meterbell.store.dashboard_tables import audit_entry
 from meterbell.store.tables import trigger
 from meterbell.wire.explanations import Explained, sentence
 
 _CLOSEST = 10
 _TABLE_ROWS = 48
 _CUSTOMER_MAX = 255
+_CHANGES_MAX = 50
+_CHANGES = {
+    "alert.create": "Created",
+    "alert.activate": "Activated",
+    "alert.deactivate": "Deactivated",
+    "alert.archive": "Archived",
+}
+"""What was done, by its name in the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +97,15 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeLine:
+    """A change of the alert; `actor` is empty for one that came by the API."""
+
+    at_ms: int
+    word: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
 class AlertView:
     """Everything on the page."""
 
@@ -100,6 +118,8 @@ class AlertView:
     closest: list[ProgressLine]
     chart: Chart | None
     why: WhyView | None
+    history: list[ChangeLine]
+    copy_href: str
 
 
 def find_alert(visit: Visit) -> Alert:
@@ -133,6 +153,8 @@ async def _view(visit: Visit) -> AlertView:
         closest=[_progress_line(visit, item) for item in page.items],
         chart=await _chart(visit, alert, CustomerId(shown)) if shown else None,
         why=await _why(visit, alert, CustomerId(asked)) if asked else None,
+        history=_history(visit, alert),
+        copy_href=_copy_href(visit, alert),
     )
 
 
@@ -223,6 +245,40 @@ async def _why(visit: Visit, alert: Alert, customer: CustomerId) -> WhyView:
     )
 
 
+def _history(visit: Visit, alert: Alert) -> list[ChangeLine]:
+    """Return what people did to the alert, latest first, down to its creation."""
+    entries = visit.services.store.reader.find(
+        AuditEntry,
+        audit_entry.c.object == alert.id,
+        order_by=audit_entry.c.number.desc(),
+        limit=_CHANGES_MAX,
+    )
+    lines = [
+        ChangeLine(entry.at_ms, _CHANGES[entry.action], entry.actor)
+        for entry in entries
+        if entry.action in _CHANGES
+    ]
+    created = _CHANGES["alert.create"]
+    if not any(line.word == created for line in lines):
+        lines.append(ChangeLine(alert.created * 1000, created, ""))
+    return lines
+
+
+def _copy_href(visit: Visit, alert: Alert) -> str:
+    """Return the form for a new alert, filled in like this one; empty if its meter is inactive."""
+    if visit.services.state.meters[alert.meter].status != "active":
+        return ""
+    return visit.url(
+        "/alerts/new",
+        title=alert.title,
+        meter=alert.meter,
+        gte=alert.gte,
+        application="customer" if alert.customer else None,
+        customer=alert.customer,
+        baseline=alert.baseline if alert.baseline == "lifetime" else None,
+    )
+
+
 def _decimal(value: int | None) -> str:
     return "" if value is None else format_value(value)
 
@@ -251,6 +307,7 @@ async def _series(visit: Visit) -> dict[str, object]:
     customer = CustomerId(visit.typed("customer")[:_CUSTOMER_MAX])
     line = await usage_line(visit.services, alert, customer) or UsageLine("", [], None)
     return {
+        "label": line.label,
         "times": [point.at for point in line.points],
         "values": [float(format_value(point.value)) for point in line.points],
         "threshold": alert.gte,

@@ -3,19 +3,23 @@
 from dataclasses import dataclass
 
 from meterbell.dashboard.changes import ask, change, post
+from meterbell.dashboard.formats import group
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
+from meterbell.engine.value import format_value
 from meterbell.errors import InvalidParamError, RequestError
-from meterbell.ids import MeterId
+from meterbell.ids import CustomerId, MeterId
 from meterbell.records import Customer
 from meterbell.store.tables import customer as customer_table
 from meterbell.wire.form import Form
 
 ANY, ONE = "any", "customer"
+CREATION, LIFETIME = "creation", "lifetime"
 _FIELDS = {
     "title": "title",
     "usage_threshold[gte]": "gte",
     "usage_threshold[meter]": "meter",
     "usage_threshold[filters][0][customer]": "customer",
+    "usage_threshold[baseline]": "baseline",
 }
 """Fields of the form by the API's name of what they hold."""
 
@@ -47,6 +51,8 @@ class NewAlertView:
     meter: str
     application: str
     customer: str
+    baseline: str
+    evaluate: bool
     problem: str
     field: str
 
@@ -78,7 +84,9 @@ class PreviewView:
         hint: What to type first; empty if there is a preview.
         count: For how many customers it would have fired.
         of: How many customers had usage.
+        since: When the first of `by_day` begins, in Unix seconds.
         by_day: For how many of them it would have fired on each day.
+        warning: What becomes of the usage there is already; empty if there is none.
         alerts: How many alerts the meter and scope have.
         is_complete: Whether all usage was looked at.
     """
@@ -86,10 +94,12 @@ class PreviewView:
     hint: str
     count: int = 0
     of: int = 0
+    since: int = 0
     by_day: tuple[int, ...] = ()
     fired: tuple[Would, ...] = ()
     near: tuple[Would, ...] = ()
     threshold: int = 1
+    warning: str = ""
     alerts: int = 0
     alerts_max: int = 0
     is_complete: bool = True
@@ -108,6 +118,8 @@ async def _view(visit: Visit) -> NewAlertView:
         meter=visit.typed("meter", meters[0].id if meters else ""),
         application=ONE if visit.typed("application") == ONE or visit.typed("customer") else ANY,
         customer=visit.typed("customer"),
+        baseline=LIFETIME if visit.typed("baseline") == LIFETIME else CREATION,
+        evaluate=visit.typed("evaluate") == "true",
         problem=problem,
         field=field,
     )
@@ -140,7 +152,12 @@ def _threshold(visit: Visit) -> Form:
 
 
 async def _create(visit: Visit) -> Done:
-    params: Form = {"alert_type": "usage_threshold", "usage_threshold": _threshold(visit)}
+    threshold = _threshold(visit)
+    if baseline := visit.typed("baseline"):
+        threshold["baseline"] = baseline
+    if baseline == LIFETIME and visit.typed("evaluate"):
+        threshold["evaluate_on_create"] = visit.typed("evaluate")
+    params: Form = {"alert_type": "usage_threshold", "usage_threshold": threshold}
     if title := visit.typed("title").strip():
         params["title"] = title
     made = await change(visit, post("/v1/billing/alerts"), params, action="alert.create")
@@ -165,14 +182,41 @@ async def _preview(visit: Visit) -> PreviewView:
         "",
         count=found["triggered_count"],
         of=found["customers"],
+        since=found["start"],
         by_day=tuple(step["customers"] for step in found["steps"]),
         fired=tuple(Would(item["customer"], item["usage"]) for item in found["triggered"]),
         near=tuple(Would(item["customer"], item["usage"]) for item in found["nearest"]),
         threshold=found["usage_threshold"]["gte"],
+        warning=_warning(visit, meter, customers=found["customers"]),
         alerts=_alerts(visit, meter),
         alerts_max=visit.services.settings.alerts_per_scope,
         is_complete=found["complete"],
     )
+
+
+def _warning(visit: Visit, meter: MeterId, *, customers: int) -> str:
+    """Return what becomes of the usage that there is before the alert is made.
+
+    Args:
+        visit: With what is typed.
+        meter: The one that is chosen.
+        customers: How many used it lately.
+    """
+    whose, is_one = "Usage so far", visit.typed("application") == ONE
+    if is_one:
+        customer = CustomerId(visit.typed("customer").strip())
+        counter = visit.services.state.counter(meter, customer)
+        used = 0 if counter is None else counter.total
+        whose = f"What {customer} used so far, {group(format_value(used))},"
+    else:
+        used = customers
+    if not used:
+        return ""
+    if visit.typed("baseline") != LIFETIME:
+        start = "it starts" if is_one else "everybody starts"
+        return f"{whose} does not count: {start} at zero. Under Advanced you can let it count."
+    when = "when the alert is made" if visit.typed("evaluate") else "with the next usage"
+    return f"{whose} counts, too: who has reached the threshold already triggers {when}."
 
 
 def _alerts(visit: Visit, meter: MeterId) -> int:

@@ -3,12 +3,20 @@
 
 const units = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
 const relative = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const dayOnly = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const timeOnly = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const compact = new Intl.NumberFormat("en", { notation: "compact" });
 const local = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
 function ago(then) {
   const seconds = (then - Date.now()) / 1000;
   const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? units.at(-1);
   return relative.format(Math.round(seconds / size), unit);
+}
+
+// As the server writes numbers: in groups of three, with narrow blanks.
+function grouped(number) {
+  return number.toLocaleString("en", { maximumFractionDigits: 12 }).replaceAll(",", "\u202f");
 }
 
 // <time-ago><time datetime title>…</time></time-ago>: how long ago, and on hover UTC and local time.
@@ -135,34 +143,41 @@ customElements.define("usage-chart", class extends HTMLElement {
 
   show(data) {
     this.data = data;
+    if (data.label) this.setAttribute("aria-label", data.label);
     const columns = [data.times, data.values];
     if (this.chart) this.chart.setData(columns);
     else if (data.times.length) this.chart = new uPlot(this.options(), columns, this);
   }
 
   options() {
-    const axis = { stroke: () => this.color("quiet"), grid: { stroke: () => this.color("line") }, ticks: { show: false } };
+    const axis = { stroke: () => this.color("quiet"), grid: { stroke: () => this.color("line"), width: 1 }, ticks: { show: false } };
     return {
       ...this.size(),
       legend: { live: true },
       cursor: { y: false },
-      scales: { y: { range: (_chart, _low, high) => [0, Math.max(high, this.data.threshold) * 1.08 || 1] } },
-      axes: [axis, { ...axis, size: (chart, values) => this.gutter(chart, values) }],
+      scales: { y: { range: (_chart, _low, high) => [0, Math.max(high, this.data.threshold ?? 0) * 1.08 || 1] } },
+      axes: [
+        { ...axis, values: (_chart, instants, _axis, _space, step) => instants.map((at) => this.when(at, step)) },
+        { ...axis, values: (_chart, numbers) => numbers.map((number) => compact.format(number)), size: 56 },
+      ],
       series: [{ label: "Until" }, {
         label: "Usage", width: 2, stroke: () => this.color("accent"),
         paths: uPlot.paths.stepped({ align: -1 }), points: { show: false },
-        value: (_chart, value) => value?.toLocaleString() ?? "",
+        value: (_chart, value) => (value == null ? "" : grouped(value)),
       }],
       hooks: { draw: [(chart) => this.mark(chart)] },
     };
   }
 
-  gutter(chart, values) {
-    const longest = Math.max(0, ...(values ?? []).map((text) => text.length));
-    return 16 + longest * 7.5;
+  // Within a day hours are told, and the day where it begins.
+  when(at, step) {
+    const date = new Date(at * 1000);
+    const isMidnight = date.getHours() === 0 && date.getMinutes() === 0;
+    return (step < 86400 && !isMidnight ? timeOnly : dayOnly).format(date);
   }
 
   mark(chart) {
+    if (this.data.threshold == null) return;
     const { ctx, bbox } = chart;
     const ratio = devicePixelRatio;
     const y = chart.valToPos(this.data.threshold, "y", true);
@@ -177,7 +192,7 @@ customElements.define("usage-chart", class extends HTMLElement {
     ctx.font = `${12 * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.textBaseline = "bottom";
-    ctx.fillText(`threshold ${this.data.threshold.toLocaleString()}`, bbox.left + 6 * ratio, y - 3 * ratio);
+    ctx.fillText(`threshold ${grouped(this.data.threshold)}`, bbox.left + 6 * ratio, y - 3 * ratio);
     if (this.data.triggered) {
       const x = chart.valToPos(this.data.triggered, "x", true);
       if (x >= bbox.left && x <= bbox.left + bbox.width) {
@@ -230,6 +245,10 @@ document.addEventListener("keydown", (event) => {
     menu.firstElementChild.focus();
   }
 });
+
+// On a phone the sections stand side by side, and the one that is open may be out of sight.
+const here = document.querySelector(".side [aria-current]");
+if (here) here.closest("nav").scrollLeft = here.offsetLeft - 16;
 
 document.querySelector("[data-focus]")?.focus();
 document.querySelector("form[data-submit]")?.requestSubmit();
