@@ -1,4 +1,4 @@
-"""What tests of the dashboard need to go through its routes: an address for each of them."""
+"""What goes through the routes of the dashboard needs: an address for each of them."""
 
 import re
 from collections.abc import Mapping
@@ -9,17 +9,26 @@ World = Mapping[str, str]
 """An example id by the part of a path that stands before it: `{"alerts": "alrt_…"}`."""
 _PLACEHOLDER = re.compile(r"(\w+)/\{\w+\}")
 
+LISTS = {
+    "alerts": "/v1/billing/alerts",
+    "customers": "/v1/customers",
+    "meters": "/v1/billing/meters",
+    "requests": "/meterbell/requests",
+}
+"""Where the API lists what pages show one of, by the part of the path that stands before its id.
+
+The first one listed is the example.
+"""
+
+DOOR = {"/sign-in", "/sign-in/link", "/sign-out"}
+"""Where one signs in and out."""
+
 
 def address(route: Route, world: World, *, livemode: bool = False) -> str:
     """Return where a route is found, with an example in the place of its `{id}`."""
 
     def fill(found: re.Match[str]) -> str:
-        assert found[1] in world, f"make an example for {route.path} in the fixture `world`"
+        assert found[1] in world, f"say in `LISTS` where the API lists what {route.path} shows"
         return f"{found[1]}/{world[found[1]]}"
 
     return url_of(_PLACEHOLDER.sub(fill, route.path), livemode=livemode)
-
-
-def has_example(route: Route, world: World) -> bool:
-    """Return whether a route needs no example, or has one."""
-    return all(part in world for part in _PLACEHOLDER.findall(route.path))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from meterbell.dashboard.app import Dashboard
-from tests.support.dashboard import World
+from tests.support.dashboard import LISTS, World
 from tests.unit.api.running import Api
 from tests.unit.dashboard.visiting import Visitor, let_in
 
@@ -42,15 +42,13 @@ async def world(api: Api) -> World:
     """One of everything in test mode; the names are what a page must not take for HTML."""
     customer = await api.customer("cus_a")
     meter = await api.meter()
-    alert = await api.alert(meter, 10)
+    await api.alert(meter, 10)
     await api.use("12", customer=customer)
     key = await api.add_key("sk_test_of_the_world")
-    refused = await api.post("/v1/customers", {"nonsense": "<b>"})
+    await api.post("/v1/customers", {"nonsense": "<b>"})
     await api.services.requests.flush()
-    return {
-        "alerts": alert,
-        "customers": customer,
-        "keys": f"key_{key}",
-        "meters": meter,
-        "requests": refused.headers["request-id"],
+    listed = {
+        section: (await api.got(path, {"limit": 1}))["data"][0]["id"]
+        for section, path in LISTS.items()
     }
+    return listed | {"keys": f"key_{key}"}

@@ -11,7 +11,7 @@ from meterbell.dashboard.app import Dashboard
 from meterbell.dashboard.routes import ROUTES
 from meterbell.dashboard.visit import Action, Page, Route, Stream
 from meterbell.records import AuditEntry, DashboardSession, Role
-from tests.support.dashboard import World, address
+from tests.support.dashboard import DOOR, World, address
 from tests.unit.api.running import Api
 from tests.unit.dashboard.visiting import Shown, Visitor, let_in
 
@@ -70,6 +70,40 @@ async def test_nobody_sees_or_changes_more_than_the_role_allows(
             assert shown.status == 403, route.path
             assert f"is {role}" in shown.words, route.path
     assert fingerprint(api) == before
+
+
+def test_only_the_door_is_open_to_everybody() -> None:
+    assert {route.path for route in ROUTES if route.role is None} == DOOR - {"/sign-out"}
+
+
+def test_whoever_changes_something_is_an_editor_at_least() -> None:
+    changing = [route for route in ACTIONS if route.path not in DOOR]
+
+    assert {route.role for route in changing} <= {"editor", "admin"}
+    assert len(changing) > 3
+
+
+async def test_a_stream_tells_no_more_than_the_page_would(
+    world: World, viewer: Visitor, editor: Visitor
+) -> None:
+    for page in PAGES:
+        for role in LOWER[page.role] if page.is_live else ():
+            place = address(page, world).removeprefix("/dashboard/test")
+            visitor = {"viewer": viewer, "editor": editor}[role]
+            shown = await visitor.get(f"/dashboard/test/live?view={place}")
+
+            assert shown.text == "", page.path
+
+
+@pytest.mark.parametrize(
+    "path", ["/dashboard/nothing", "/dashboard/static/nothing.js", "/dashboard/test/live?view=/no"]
+)
+async def test_an_error_can_be_framed_as_little_as_a_page(admin: Visitor, path: str) -> None:
+    shown = await admin.get(path)
+
+    assert shown.status == 404
+    assert shown.headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in shown.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,121 @@
+"""No text that anybody can write becomes more than text, on any page.
+
+The pages are taken from the dashboard's own list, so a page that is new is tested here, too.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+
+from meterbell.dashboard.app import Dashboard
+from meterbell.dashboard.routes import ROUTES
+from meterbell.dashboard.visit import Action, Data, Page, Route, Stream
+from tests.support.dashboard import DOOR, World, address
+from tests.unit.api.running import running_api
+from tests.unit.dashboard.hostile import HARM, SCRIPT, Outline, Writer, filled
+from tests.unit.dashboard.visiting import Shown, Visitor, let_in
+
+SHOWN = [route for route in ROUTES if not isinstance(route, Action | Stream)]
+PAGES = [route for route in ROUTES if isinstance(route, Page)]
+OWN_PLACE = re.compile(r"/(?![/\\])|#")
+FORMS = [route for route in ROUTES if isinstance(route, Action)]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two worlds, and an admin in it."""
+
+    admin: Visitor
+    world: World
+    text: str
+
+    async def show(self, route: Route, **query: str) -> Shown:
+        """Open a page with a query."""
+        place = address(route, self.world)
+        return await self.admin.get(f"{place}?{urlencode(query)}" if query else place)
+
+
+@pytest.fixture
+async def sides(tmp_path: Path, migrated: Path) -> AsyncIterator[tuple[Side, Side]]:
+    """The plain world and the hostile one."""
+    made = []
+    async with AsyncExitStack() as stack:
+        for name, harm, script in (("plain", "", "https:"), ("hostile", HARM, SCRIPT)):
+            folder = tmp_path / name
+            folder.mkdir()
+            api = await stack.enter_async_context(running_api(folder, migrated))
+            world = await Writer(api, harm, script).write()
+            admin = await let_in(api.services, Visitor(Dashboard(api.services)), "ada", "admin")
+            made.append(Side(admin, world, harm or "none"))
+        yield made[0], made[1]
+
+
+def require_same(plain: Shown, hostile: Shown, what: str) -> None:
+    """Fail if a page has other elements or attributes, or leads elsewhere, because of a text."""
+    assert hostile.status == plain.status, (what, hostile.words)
+    assert hostile.status < 500, (what, hostile.words)
+    kind = hostile.headers.get("content-type", "")
+    assert kind == plain.headers.get("content-type", ""), what
+    if kind.startswith("text/html"):
+        outline = Outline(hostile.text)
+        assert outline.parts == Outline(plain.text).parts, what
+        for place in outline.places:
+            assert OWN_PLACE.match(place), (what, place)
+
+
+async def test_no_stored_text_becomes_more_than_text(sides: tuple[Side, Side]) -> None:
+    plain, hostile = sides
+    told = 0
+    for route in SHOWN:
+        shown = await hostile.show(route)
+        require_same(await plain.show(route), shown, route.path)
+        told += shown.text.count("onerror=harm()")
+
+    assert told > 20  # they do show what was written
+
+
+async def test_no_part_of_an_address_becomes_more_than_text(sides: tuple[Side, Side]) -> None:
+    plain, _ = sides
+    names: set[str] = {"q", "next", "token", "notice", "live", "view", "status", "after", "before"}
+    for route in PAGES:
+        names |= Outline((await plain.show(route)).text).fields
+    for shown_route in SHOWN:
+        for query in (filled(names, ""), *({name: ""} for name in sorted(names))):
+            pair = [
+                await side.show(shown_route, **dict.fromkeys(query, side.text)) for side in sides
+            ]
+            require_same(pair[0], pair[1], f"{shown_route.path} {list(query)}")
+    for path in ("", "/alerts/", "/nothing/", "/static/"):
+        for side in sides:
+            shown = await side.admin.get(f"/dashboard/test{path}{side.text}")
+            assert "<script>harm" not in shown.text
+            assert "<b data-harm" not in shown.text
+
+
+async def test_nothing_sent_in_a_form_becomes_more_than_text(sides: tuple[Side, Side]) -> None:
+    plain, _ = sides
+    names: set[str] = set()
+    for route in PAGES:
+        names |= Outline((await plain.show(route)).text).fields
+    for form in FORMS:
+        if form.path in DOOR:
+            continue  # after that one is somebody else
+        pair = [
+            await side.admin.post(address(form, side.world), filled(names, side.text))
+            for side in sides
+        ]
+        require_same(pair[0], pair[1], form.path)
+
+
+async def test_what_scripts_read_is_never_shown_as_a_page(sides: tuple[Side, Side]) -> None:
+    for route in ROUTES:
+        if isinstance(route, Data):
+            shown = await sides[1].show(route)
+
+            assert shown.headers["content-type"] == "application/json", route.path
+            assert shown.headers["x-content-type-options"] == "nosniff", route.path
