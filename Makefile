@@ -15,11 +15,11 @@ COMPILE := $(UV) pip compile --quiet --generate-hashes --universal --python-vers
 # Not reordered: by default modules with few tests, which are the long ones, would come last.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
-.PHONY: help serve test test-deep lint fix coverage bench docs vendor lock clean
+.PHONY: help serve test test-deep lint fix coverage bench docs screenshots vendor lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS=$$'\t' read -r name text; do \
-		printf '%-10s %s\n' "$$name" "$$text"; done
+		printf '%-12s %s\n' "$$name" "$$text"; done
 
 serve: .venv/.run ## Start meterbell on the embedded store, data in ./meterbell-data (ARGS=… for more)
 	exec $(BIN)/meterbell serve $(ARGS)
@@ -51,6 +51,9 @@ bench: .venv/.dev ## Measure throughput against a baseline of the same run
 
 docs: .venv/.docs ## Build the documentation into ./site
 	$(BIN)/zensical build --clean --strict
+
+screenshots: .venv/.dev .venv/.browser ## Take pictures of every page of the dashboard for the docs (ARGS=… for some)
+	$(BIN)/python -m tools.screenshots $(ARGS)
 
 vendor: ## Fetch the dashboard's vendored files anew, with npm
 	$(PYTHON) tools/vendor.py

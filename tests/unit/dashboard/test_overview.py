@@ -1,29 +1,8 @@
 """The overview: what was used, and what needs a look."""
 
-from meterbell.dashboard.app import Dashboard
-from meterbell.ledger.totals import write_totals
 from meterbell.records import EndpointHealth
 from tests.unit.api.running import Api
-from tests.unit.dashboard.visiting import Visitor, let_in
-
-
-async def test_the_overview_tells_what_there_is_where_the_last_value_counts(
-    api: Api, dashboard: Dashboard
-) -> None:
-    await api.meter("requests", formula="last")
-    for customer in ("cus_a", "cus_b"):
-        await api.customer(customer)
-    await api.services.committer.execute(write_totals)
-    await api.use("400", customer="cus_a")
-    await api.use("50", customer="cus_b")
-    api.clock.advance(seconds=24 * 3600)
-    await api.services.committer.execute(write_totals)
-    await api.use("420", customer="cus_a")
-    api.clock.advance(seconds=3600)
-    await api.services.committer.execute(write_totals)
-
-    viewer = await let_in(api.services, Visitor(dashboard), "vera", "viewer")
-    assert "requests 470 450" in (await viewer.get("/dashboard/test")).words
+from tests.unit.dashboard.visiting import Visitor
 
 
 async def test_the_overview_tells_what_needs_a_look(api: Api, viewer: Visitor) -> None:
