@@ -87,7 +87,8 @@ class Application:
         if scope["type"] == "lifespan":
             await self._lifespan(scope, receive, self._told_plainly(send))
         elif scope["type"] == "http" and self._is_for_people(scope):
-            await self._pages()(scope, receive, send)
+            pages = await self._pages()
+            await pages(scope, receive, send)
         else:
             assert self._api is not None, "requests come after the lifespan's start"
             await self._api(scope, receive, send)
@@ -99,13 +100,12 @@ class Application:
             return b"text/html" in headers_of(scope).get(b"accept", b"")
         return bool(path == DASHBOARD or path.startswith(f"{DASHBOARD}/"))
 
-    def _pages(self) -> ASGIApp:
-        """Return the dashboard, which is loaded when somebody asks for it."""
+    async def _pages(self) -> ASGIApp:
+        """Return the dashboard, which is loaded when somebody asks for it, while usage goes on."""
         if self._dashboard is None:
-            from meterbell.dashboard.app import Dashboard  # noqa: PLC0415 - starts need not wait
-
             assert self._services is not None, "requests come after the lifespan's start"
-            self._dashboard = Dashboard(self._services)
+            loaded = await asyncio.to_thread(_load_dashboard, self._services)
+            self._dashboard = self._dashboard or loaded
         return self._dashboard
 
     @asynccontextmanager
@@ -146,6 +146,12 @@ class Application:
     def _fail(self, _error: StoreFailedError) -> None:
         self.failed = True
         self._on_failure()
+
+
+def _load_dashboard(services: Services) -> ASGIApp:
+    from meterbell.dashboard.app import Dashboard  # noqa: PLC0415 - starts need not wait
+
+    return Dashboard(services)
 
 
 class _Outside(NamedTuple):
