@@ -78,6 +78,7 @@ class Application:
         self._api: ASGIApp | None = None
         self._services: Services | None = None
         self._dashboard: ASGIApp | None = None
+        self._loading = asyncio.Lock()
         self._lifespan = Router(lifespan=self._run)
         self._refused: SettingsError | None = None
         self.failed = False
@@ -102,11 +103,11 @@ class Application:
 
     async def _pages(self) -> ASGIApp:
         """Return the dashboard, which is loaded when somebody asks for it, while usage goes on."""
-        if self._dashboard is None:
-            assert self._services is not None, "requests come after the lifespan's start"
-            loaded = await asyncio.to_thread(_load_dashboard, self._services)
-            self._dashboard = self._dashboard or loaded
-        return self._dashboard
+        async with self._loading:
+            if self._dashboard is None:
+                assert self._services is not None, "requests come after the lifespan's start"
+                self._dashboard = await asyncio.to_thread(_load_dashboard, self._services)
+            return self._dashboard
 
     @asynccontextmanager
     async def _run(self, _app: object) -> AsyncIterator[dict[str, Any]]:
