@@ -4,6 +4,7 @@ They hold no ids and no names. What happens often is counted once a group or onc
 can be read off the running parts is read when somebody asks.
 """
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterator
 
 from prometheus_client import (
@@ -112,13 +113,15 @@ class Metrics:
             self._group.observe(accepted)
         if group.triggers:
             self._triggers.inc(len(group.triggers))
-        for refusal in group.refusals:
-            self._refuse(refusal.reason)
+        # There may be thousands, of few reasons.
+        refused = Counts[str](refusal.reason for refusal in group.refusals)
         for outcome in committed.outcomes:
             if isinstance(outcome, UsageRefusedError):
-                self._refuse(outcome.reason)
+                refused[outcome.reason] += 1
             elif isinstance(outcome, DuplicateIdentifierError):
-                self._refuse("duplicate_meter_event")
+                refused["duplicate_meter_event"] += 1
+        for reason, count in refused.items():
+            self._refuse(reason, count)
         self._commit.labels("decide").observe(committed.decide_ns / _NS)
         self._commit.labels("store").observe(committed.store_ns / _NS)
 
@@ -132,12 +135,12 @@ class Metrics:
         """Return all metrics as text."""
         return generate_latest(self.registry)
 
-    def _refuse(self, reason: str) -> None:
+    def _refuse(self, reason: str, count: int) -> None:
         if reason == "duplicate_meter_event":
-            self._events.labels("duplicate").inc()
+            self._events.labels("duplicate").inc(count)
         else:
-            self._events.labels("refused").inc()
-            self._refused.labels(reason).inc()
+            self._events.labels("refused").inc(count)
+            self._refused.labels(reason).inc(count)
 
 
 class _Reader(Collector):
