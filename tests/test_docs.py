@@ -30,6 +30,7 @@ RULES = [
 ]
 PAGES = [path for path in files(".md") if path.parts[0] in {"docs", "README.md", "CONTRIBUTING.md"}]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+PICTURE = re.compile(r'src(?:set)?="([^"]+\.webp)"')
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -123,6 +124,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = LINK.findall(CODE.sub("", text_of(page)))
     local = [target for target in targets if not re.match(r"https?://", target)]
     assert [target for target in local if not leads_somewhere(page, target)] == []
+
+
+def test_every_picture_is_small_and_shown() -> None:
+    shown = set(PICTURE.findall("".join(text_of(page) for page in PAGES)))
+    pictures = {path.name: (ROOT / path).stat().st_size for path in files(".webp")}
+
+    assert [name for name, size in pictures.items() if size >= 60_000] == []
+    assert {Path(place).name for place in shown} == set(pictures)
 
 
 def leads_somewhere(page: Path, target: str) -> bool:

@@ -187,6 +187,7 @@ class Company:
             lambda: self._alert("Contract limit", "tokens", 60_000_000, self._customers[0]),
         )
         yield since + 1, lambda: self._alert("20 million tokens", "tokens", 20_000_000)
+        yield _DAYS * _DAY_HOURS - 34, lambda: self._alert("New plan: 1 million", "tokens", 10**6)
         yield since + 30, lambda: self._switch("Trial used up", "deactivate")
         yield since + 31, self._choose
 

@@ -1,7 +1,8 @@
 """Takes a picture of every page of the dashboard; `make screenshots` calls it.
 
 The pages are taken from the dashboard's own list, so a page that is new is in it. Each is shown
-with a made-up company's data, light and dark, on a desktop and on a phone.
+with a made-up company's data, light and dark, on a desktop and on a phone. The page of the docs
+that shows them is written, too.
 """
 
 import asyncio
@@ -24,6 +25,12 @@ from tests.support.server import ServerProcess
 from tools.demo_data import KEY, Endpoints, Shown, fill
 
 FOLDER = Path("docs/img/dashboard")
+DOCS = Path("docs/dashboard-pictures.md")
+_INTRODUCTION = """# The dashboard in pictures
+
+Every page of the [dashboard](dashboard.md) with four weeks of a made-up company. `make screenshots`
+takes the pictures and writes this page; your browser's theme chooses between light and dark.
+"""
 BYTES_MAX = 60_000
 _QUALITIES = (80, 65, 50, 35, 20)
 _DEVICES = {
@@ -89,7 +96,23 @@ def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list
                     picture = picture_of(tab, height_max=height)
                 (FOLDER / f"{name}-{device}-{scheme}.webp").write_bytes(picture)
                 total += len(picture)
+    names = [name for name, _page, _is_open in pages([])]
+    DOCS.write_text("\n".join([_INTRODUCTION, *(section(name) for name in names)]))
     print(f"{total // 1000} kB in {FOLDER}")  # noqa: T201 - a command's answer
+
+
+def section(name: str) -> str:
+    """Return what the docs say of a page: its pictures."""
+    title = name.replace("_", " ").capitalize()
+    shown = [
+        f"""<picture>
+  <source media="(prefers-color-scheme: dark)" srcset="img/dashboard/{name}-{device}-dark.webp">
+  <img src="img/dashboard/{name}-{device}-light.webp" alt="{title} on a {device}" loading="lazy">
+</picture>
+"""
+        for device in _DEVICES
+    ]
+    return "\n".join([f"## {title}\n", *shown])
 
 
 def pages(wanted: list[str]) -> Iterator[tuple[str, Page, bool]]:

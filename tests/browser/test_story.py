@@ -119,19 +119,33 @@ def test_what_is_wrong_with_a_new_alert_stands_at_its_field(site: Site) -> None:
 
 
 def test_a_specific_customer_is_found_by_its_beginning(site: Site) -> None:
+    new_meter(site, "Specific")
     new_customer(site.server, "cus_specific_1")
     with site.admin() as (page, _):
         page.goto("/dashboard/test/alerts/new")
+        page.get_by_label("Alert type").select_option(label="Specific")
         field = page.get_by_label("Customer", exact=True)
         expect(field).to_be_hidden()
         page.get_by_label("Specific customer").check()
         field.press_sequentially("cus_spe")
         expect(page.locator("#customers option[value='cus_specific_1']")).to_have_count(1)
         field.fill("cus_specific_1")
-        page.get_by_label("Name").fill("Only one")
+        preview = page.locator("#preview")
         page.get_by_label("Unit threshold").fill("5")
+        expect(preview).to_contain_text("would not have triggered")
+        expect(preview).to_contain_text("has 0 of 25 alerts for this application")
+        use(site, "specific", "cus_specific_1", "7.5")
+        page.get_by_text("Advanced").click()
+        expect(page.get_by_label("Trigger at once")).to_be_hidden()
+        page.get_by_label("All there ever was").check()
+        page.get_by_label("Trigger at once").check()
+        expect(preview).to_contain_text("What cus_specific_1 used so far, 7.5, counts, too")
+        expect(preview).to_contain_text("triggers when the alert is made")
+        page.get_by_label("Name").fill("Only one")
         page.get_by_role("button", name="Create alert").click()
         expect(page.locator("#facts + dl")).to_contain_text("cus_specific_1")
+        expect(page.locator("#facts + dl")).to_contain_text("All there ever was")
+        expect(page.get_by_role("heading", name="Triggered for 1 customer")).to_be_visible()
 
 
 def test_an_alert_is_switched_off_and_on_and_archived_for_good(site: Site) -> None:

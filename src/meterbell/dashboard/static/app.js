@@ -157,7 +157,7 @@ customElements.define("usage-chart", class extends HTMLElement {
       cursor: { y: false },
       scales: { y: { range: (_chart, _low, high) => [0, Math.max(high, this.data.threshold ?? 0) * 1.08 || 1] } },
       axes: [
-        { ...axis, values: (_chart, instants, _axis, _space, step) => instants.map((at) => this.when(at, step)) },
+        { ...axis, size: 34, values: (_chart, instants, _axis, _space, step) => instants.map((at) => this.when(at, step)) },
         { ...axis, values: (_chart, numbers) => numbers.map((number) => compact.format(number)), size: 56 },
       ],
       series: [{ label: "Until" }, {
