@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from meterbell.api.http import headers_of
 from meterbell.api.routes import Api
+from meterbell.api.v1.customer_pages import MOUNT as CUSTOMERS
 from meterbell.clock import Clock, SystemClock
 from meterbell.delivery.channels.announcer import Announcer
 from meterbell.delivery.channels.notifier import Notifier
@@ -99,7 +100,7 @@ class Application:
         path = scope["path"]
         if path == "/":
             return b"text/html" in headers_of(scope).get(b"accept", b"")
-        return bool(path == DASHBOARD or path.startswith(f"{DASHBOARD}/"))
+        return bool(path == DASHBOARD or path.startswith((f"{DASHBOARD}/", f"{CUSTOMERS}/")))
 
     async def _pages(self) -> ASGIApp:
         """Return the dashboard, which is loaded when somebody asks for it, while usage goes on."""

@@ -11,7 +11,7 @@ import structlog
 LEVELS = ("debug", "info", "warning", "error")
 
 # What follows goes on over dots: tokens of sessions have one, and messages shorten with them.
-_SECRET = re.compile(r"((?:sk|rk|pk)_(?:test|live)_|whsec_|mes_tok_)[A-Za-z0-9_.…=+/-]+")
+_SECRET = re.compile(r"((?:sk|rk|pk)_(?:test|live)_|whsec_|mes_tok_|page_tok_)[A-Za-z0-9_.…=+/-]+")
 _AUTHORIZATION = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"']+")
 _USERINFO = re.compile(r"(https?://)[^/@\s]+@")
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")

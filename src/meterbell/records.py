@@ -378,3 +378,13 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     object: str | None
     address: str
     details: dict[str, Any]
+
+
+class CustomerAlert(Struct, frozen=True, kw_only=True):
+    """An alert that a customer set for itself, on its page."""
+
+    number: int = 0
+    alert: str
+    livemode: bool
+    customer: str
+    created: int

@@ -50,8 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         egress_allow: Where webhooks may be sent although the egress policy denies it (D4), with
             commas between: names of hosts, addresses, ranges of addresses. `:25` at the end allows
             that port, `http://` in front plain http in live mode.
-        public_url: The address under which browsers reach the dashboard from other machines, such
-            as `https://meterbell.example.com`; None for this machine only.
+        public_url: The address under which browsers reach the dashboard and customer pages from
+            other machines, such as `https://meterbell.example.com`; None for this machine only.
         metrics: Whether `/metrics` tells how the server is doing, without a key.
         traces: Whether spans of requests, commits and deliveries go to an OpenTelemetry collector,
             which the standard `OTEL_…` variables name; needs `meterbell[otel]`.
@@ -94,6 +94,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The address at which this machine reaches the server, once host and port are real."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - not bound here
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        """The address at which others reach the server."""
+        return self.public_url or self.local_url
 
     @property
     def key_file(self) -> Path:

@@ -106,6 +106,12 @@ class Vault:
         """Return whether it can open what was sealed with a key."""
         return key_id in self._secrets
 
+    def derive(self, purpose: str) -> bytes:
+        """Return a key for signing what is not kept; a new first key of the vault changes it."""
+        # Longer than the random bytes that keys of secrets are made from, so never one of those.
+        message = f"meterbell derived key: {purpose}"
+        return hmac.digest(self._first.secret, message.encode(), "sha256")
+
     def seal(self, text: str, *, about: str) -> str:
         """Return `text` encrypted.
 

@@ -92,6 +92,22 @@ def test_customers(run: Run) -> None:
     assert "(deleted)" in run("customers", "get", "cus_ada").stdout
 
 
+def test_a_link_to_a_customers_page(run: Run) -> None:
+    data_of(run, "customers", "create", "--id", "cus_linked")
+    words = ("customers", "page", "cus_linked", "--expire-in", "2h", "--allow-alerts")
+    told = run(*words, "--theme", "dark", "--accent", "#3145c4", "--frame-origin", "https://a.test")
+    refused = run(*words, "--frame-origin", "https://a.test/x")
+    too_long = run("customers", "page", "cus_linked", "--expire-in", "2d")
+
+    url, end = told.stdout.splitlines()
+    assert "/customer/page_tok_" in url
+    assert end.startswith("Whoever has it sees the page, until ")
+    made = data_of(run, *words)
+    assert (made["customer"], made["allow_alerts"]) == ("cus_linked", True)
+    assert "an origin is scheme, host" in refused.stderr
+    assert "up to 24 hours" in too_long.stderr
+
+
 def test_lists_say_how_to_go_on(run: Run) -> None:
     for number in range(3):
         data_of(run, "customers", "create", "--id", f"cus_page{number}")

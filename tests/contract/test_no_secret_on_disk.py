@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.error import HTTPError
 from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from typer.testing import CliRunner
@@ -164,6 +166,19 @@ def session_tokens(planting: Planting) -> Iterator[str]:
         yield token
 
 
+def customer_page_links(planting: Planting) -> Iterator[str]:
+    """Links to customer pages: opened, asked for in the wrong place, and tampered with."""
+    customer = planting.made("/v1/customers", {"name": "Ada"})["id"]
+    url = planting.made("/v1/customer_pages", {"customer": customer})["url"]
+    path = urlsplit(url).path
+    with urlopen(url) as page:
+        assert page.status == 200
+    planting.refused("GET", f"/v1{path}")
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"{url}/alerts/{path}")
+    yield path.rpartition("/")[2]
+
+
 def installation_secrets(planting: Planting) -> Iterator[str]:
     """What the installation signs and digests with, and the key that all is encrypted with."""
     data = planting.server.data
@@ -236,6 +251,7 @@ PLANTS: list[Callable[[Planting], Iterator[str]]] = [
     webhook_secrets,
     rolled_secrets,
     session_tokens,
+    customer_page_links,
     installation_secrets,
     passwords_in_urls,
     secrets_in_bodies,

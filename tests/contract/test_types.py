@@ -240,6 +240,7 @@ def test_the_secret_is_shown_once(made: Call) -> None:
 OURS = {
     ("get", "/v1/billing/alerts/*/explain"),
     ("post", "/v1/billing/alerts/dry_run"),
+    ("post", "/v1/customer_pages"),
     ("post", "/v1/events/*/retry"),
     ("get", "/v1/notification_channels"),
     ("get", "/v1/notification_channels/*"),

@@ -35,6 +35,7 @@ from meterbell.api.telling import tell
 from meterbell.api.v1 import (
     alert_insight,
     alerts,
+    customer_pages,
     customers,
     deliveries,
     events,
@@ -62,6 +63,7 @@ from meterbell.wire.versions import DEFAULT_API_VERSION
 
 OPERATIONS: list[Operation] = [
     *customers.OPERATIONS,
+    *customer_pages.OPERATIONS,
     *meters.OPERATIONS,
     *summaries.OPERATIONS,
     *meter_events.OPERATIONS,

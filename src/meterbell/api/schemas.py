@@ -65,6 +65,16 @@ _CUSTOMER = record_of(
         "test_clock": NULL_TEXT,
     },
 )
+_CUSTOMER_PAGE = record_of(
+    "customer_page",
+    {
+        "allow_alerts": FLAG,
+        "customer": TEXT,
+        "expires_at": {**TIME, "description": "When the link ends, in Unix seconds."},
+        "frame_origins": list_of(TEXT),
+        "url": {**TEXT, "description": "Whoever has it sees the page."},
+    },
+)
 _METER = record_of(
     "billing.meter",
     {
@@ -253,6 +263,7 @@ SCHEMAS: dict[str, Schema] = {
     "customer": _CUSTOMER,
     "deleted_customer": deleted_of("customer"),
     "customer_or_deleted": {"anyOf": [ref("customer"), ref("deleted_customer")]},
+    "customer_page": _CUSTOMER_PAGE,
     "billing.meter": _METER,
     "billing.meter_event": _METER_EVENT,
     "billing.meter_event_adjustment": _ADJUSTMENT,

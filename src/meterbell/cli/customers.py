@@ -1,8 +1,9 @@
-"""`meterbell customers`: list, get, create, delete."""
+"""`meterbell customers`: list, get, create, delete, and links to their pages."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
+from rich.markup import escape
 
 from meterbell.cli.connection import (
     DATA_DEFAULT,
@@ -12,6 +13,7 @@ from meterbell.cli.connection import (
     JsonOption,
     connected,
 )
+from meterbell.cli.keys import parse_seconds
 from meterbell.cli.listing import (
     LimitOption,
     StartingAfterOption,
@@ -23,7 +25,9 @@ from meterbell.cli.listing import (
 )
 from meterbell.cli.output import examples, print_raw_json, print_text, show_time
 
-app = typer.Typer(help="Whose usage it is: list, get, create, delete.", no_args_is_help=True)
+app = typer.Typer(
+    help="Whose usage it is: list, get, create, delete, link to their pages.", no_args_is_help=True
+)
 
 _PATH = "/v1/customers"
 _COLUMNS = ("id", "name", "email", "created (UTC)")
@@ -114,6 +118,54 @@ def delete(
             print_raw_json(reply.body)
         else:
             print_text(f"Deleted {reply.data['id']}.")
+
+
+@app.command(
+    "page",
+    epilog=examples(
+        "meterbell customers page cus_ada",
+        "meterbell customers page cus_ada --allow-alerts --frame-origin https://app.example.com",
+    ),
+)
+def page_link(
+    customer: CustomerArgument,
+    *,
+    expire_in: Annotated[str, typer.Option(help="How long it works: 15m, 1h, up to 24h.")] = "1h",
+    allow_alerts: Annotated[
+        bool, typer.Option("--allow-alerts", help="Let the customer set alerts for itself.")
+    ] = False,
+    theme: Annotated[
+        Literal["auto", "light", "dark"], typer.Option(help="Colours; auto follows the system.")
+    ] = "auto",
+    accent: Annotated[
+        str | None, typer.Option(help="Colour of links and charts, such as #3145c4.")
+    ] = None,
+    frame_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Site that may show the page in a frame; may be given several times."),
+    ] = None,
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a link to a page that shows the customer its own usage and alerts."""
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        params = {
+            "customer": customer,
+            "expires_in": parse_seconds(expire_in, hours_max=24),
+            "allow_alerts": allow_alerts,
+            "theme": theme,
+            "accent": accent,
+            "frame_origins": frame_origin,
+        }
+        reply = api.post("/v1/customer_pages", params)
+        if as_json:
+            print_raw_json(reply.body)
+        else:
+            print_text(escape(reply.data["url"]))
+            end = show_time(reply.data["expires_at"])
+            print_text(f"[dim]Whoever has it sees the page, until {end} UTC.[/]")
 
 
 def _row(customer: dict[str, Any]) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ Route → who asks → may they → show or do. Every answer carries the same st
 happened on the way.
 """
 
-import gzip
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -16,7 +15,17 @@ from starlette.types import Receive, Scope, Send
 
 from meterbell.api.errors import answer_to
 from meterbell.api.http import ClientGoneError, Headers, headers_of, read_body, require_form
+from meterbell.api.v1.customer_pages import MOUNT as CUSTOMERS
+from meterbell.dashboard.answers import (
+    BODY_BYTES_MAX,
+    NOT_KEPT,
+    SECURITY,
+    compressed,
+    content_policy,
+    wrong_host,
+)
 from meterbell.dashboard.assets import PREFIX, Assets
+from meterbell.dashboard.customer_app import CustomerPages
 from meterbell.dashboard.door import Door
 from meterbell.dashboard.figures import Figures
 from meterbell.dashboard.live import LivePages, Moment
@@ -55,23 +64,12 @@ from meterbell.services import Services
 from meterbell.wire.form import parse_form
 from meterbell.wire.json import encode_json
 
-BODY_BYTES_MAX = 64 * 1024
 THEME_COOKIE = "meterbell_theme"
 
-_SECURITY = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
+_SECURITY = SECURITY | {
+    "content-security-policy": content_policy(frame_ancestors="'none'"),
     "x-frame-options": "DENY",
 }
-_NOT_KEPT = {"cache-control": "no-store"}
-_COMPRESSED_FROM_BYTES = 1024
-_COMPRESSION_LEVEL = 5
 _MS_A_MINUTE = 60_000
 _TITLES = {
     HTTPStatus.FORBIDDEN: "Not allowed",
@@ -93,6 +91,7 @@ class Dashboard:
         self._templates = Templates(self._assets)
         self._door = Door(services)
         self._figures = Figures(services)
+        self._customers = CustomerPages(services, self._templates)
         self._live = LivePages(services.clock, self._moment)
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
 
@@ -103,6 +102,9 @@ class Dashboard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["path"].startswith(f"{CUSTOMERS}/"):
+            await self._customers(scope, receive, send)
+            return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
@@ -125,9 +127,7 @@ class Dashboard:
         host = headers.get(b"host", b"").decode("latin-1")
         site = find_site(host, self._services.settings.public_url)
         if site is None:
-            return Response(
-                _wrong_host(host), HTTPStatus.MISDIRECTED_REQUEST, media_type="text/plain"
-            )
+            return wrong_host(host)
         visit, visitor = await self._visit(scope, path, headers, site)
         try:
             response = await self._respond(scope, receive, headers, site, visit)
@@ -137,7 +137,7 @@ class Dashboard:
             response = self._explain(error, visit)
         if visitor:
             response.headers.append("set-cookie", site.set_cookie(visitor))
-        return _compressed(response) if takes_gzip else response
+        return compressed(response) if takes_gzip else response
 
     async def _visit(
         self, scope: Scope, path: str, headers: Headers, site: Site
@@ -193,7 +193,7 @@ class Dashboard:
                 return await self._show(route, visit, site)
             case Data():
                 body = encode_json(await route.read(visit))
-                return Response(body, headers=_NOT_KEPT, media_type="application/json")
+                return Response(body, headers=NOT_KEPT, media_type="application/json")
             case Action():
                 return await self._act(route, visit, site)
             case Jump():
@@ -226,7 +226,7 @@ class Dashboard:
         if isinstance(view, Done):
             return _redirect(view, site)
         html = self._templates.render(page.template, self._context(page, visit, view))
-        return Response(html, status, headers=_NOT_KEPT, media_type="text/html")
+        return Response(html, status, headers=NOT_KEPT, media_type="text/html")
 
     def _context(self, page: Page | None, visit: Visit, view: object) -> dict[str, object]:
         section = "" if page is None else page.section or page.path
@@ -287,7 +287,7 @@ class Dashboard:
             return self._templates.render_block(page.template, "live", context)
 
         return StreamingResponse(
-            self._live.pushes(render), headers=_NOT_KEPT, media_type="text/event-stream"
+            self._live.pushes(render), headers=NOT_KEPT, media_type="text/event-stream"
         )
 
     def _explain(self, error: Exception, visit: Visit) -> Response:
@@ -302,7 +302,7 @@ class Dashboard:
             "request_id": visit.request_id,
         }
         html = self._templates.render("error.html", self._context(None, visit, view))
-        return Response(html, status, headers=_NOT_KEPT, media_type="text/html")
+        return Response(html, status, headers=NOT_KEPT, media_type="text/html")
 
 
 def _refusal(route: Route, visit: Visit, headers: Headers) -> Response | None:
@@ -321,9 +321,9 @@ def _refusal(route: Route, visit: Visit, headers: Headers) -> Response | None:
     is_whole = isinstance(route, Jump) or (isinstance(route, Page) and not route.is_part)
     if not is_whole or b"hx-request" in headers:
         text = "You are not signed in any more. Reload the page."
-        return Response(text, HTTPStatus.UNAUTHORIZED, headers=_NOT_KEPT, media_type="text/plain")
+        return Response(text, HTTPStatus.UNAUTHORIZED, headers=NOT_KEPT, media_type="text/plain")
     to = visit.url(SIGN_IN.path, next=visit.here())
-    return RedirectResponse(to, HTTPStatus.SEE_OTHER, headers=_NOT_KEPT)
+    return RedirectResponse(to, HTTPStatus.SEE_OTHER, headers=NOT_KEPT)
 
 
 def _redirect(done: Done, site: Site) -> Response:
@@ -331,30 +331,11 @@ def _redirect(done: Done, site: Site) -> Response:
     if done.notice:
         assert done.notice in NOTICES, done.notice
         to = f"{to}{'&' if '?' in to else '?'}notice={done.notice}"
-    response = RedirectResponse(to, HTTPStatus.SEE_OTHER, headers=_NOT_KEPT)
+    response = RedirectResponse(to, HTTPStatus.SEE_OTHER, headers=NOT_KEPT)
     if done.cookie is not None:
         response.headers.append("set-cookie", site.set_cookie(done.cookie))
     return response
 
 
-def _compressed(response: Response) -> Response:
-    """Compress a page that is worth it; streams and what is compressed stay as they are."""
-    if isinstance(response, StreamingResponse) or len(response.body) < _COMPRESSED_FROM_BYTES:
-        return response
-    response.body = gzip.compress(bytes(response.body), _COMPRESSION_LEVEL, mtime=0)
-    response.headers["content-length"] = str(len(response.body))
-    response.headers["content-encoding"] = "gzip"
-    response.headers["vary"] = "accept-encoding"
-    return response
-
-
 def _is_told(error: Exception) -> bool:
     return isinstance(error, OverloadedError)
-
-
-def _wrong_host(host: str) -> str:
-    return (
-        f"The dashboard is not known as {host[:100]!r}. On the machine it runs on, open it as "
-        "localhost. To reach it by another name, start the server with --public-url and the whole "
-        "address, such as --public-url https://meterbell.example.com, and give it TLS.\n"
-    )

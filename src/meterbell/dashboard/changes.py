@@ -5,7 +5,7 @@ parameters, and done by the command that the API runs, in the same order and tra
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from meterbell.api.call import Call, Operation
 from meterbell.api.params import read_params
@@ -13,6 +13,7 @@ from meterbell.api.routes import OPERATIONS
 from meterbell.dashboard.visit import Visit
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.records import AuditEntry
+from meterbell.services import Services
 from meterbell.wire.form import Form
 
 T = TypeVar("T")
@@ -25,8 +26,36 @@ def post(path: str) -> Operation:
     return _BY_PATH[path]
 
 
+class Changer(Protocol):
+    """Who changes something, and from where; a `Visit` with somebody signed in is one."""
+
+    @property
+    def services(self) -> Services:
+        """Of the server."""
+
+    @property
+    def livemode(self) -> bool:
+        """In which mode."""
+
+    @property
+    def path(self) -> str:
+        """The page's, without anything secret."""
+
+    @property
+    def actor(self) -> str:
+        """The name in the audit log."""
+
+    @property
+    def address(self) -> str:
+        """Where the browser is."""
+
+    @property
+    def request_id(self) -> str:
+        """Names the request."""
+
+
 async def change(
-    visit: Visit,
+    visit: Changer,
     operation: Operation,
     params: Form,
     *,
@@ -47,6 +76,20 @@ async def change(
     Raises:
         RequestError: The API would refuse it.
     """
+    command = command_of(visit, operation, params, action=action, ids=ids, details=details)
+    return await visit.services.committer.execute(command)
+
+
+def command_of(
+    visit: Changer,
+    operation: Operation,
+    params: Form,
+    *,
+    action: str,
+    ids: Mapping[str, str] | None = None,
+    details: Mapping[str, object] | None = None,
+) -> Callable[[Transaction], dict[str, Any]]:
+    """Return what `change` does, to be done together with something else."""
     write = operation.write
     assert write is not None, f"{operation.path} changes nothing"
     call = _call(visit, operation, params, ids or {})
@@ -57,7 +100,7 @@ async def change(
         note(transaction, visit, action, object_id=answer.get("id"), details=shown)
         return answer
 
-    return await visit.services.committer.execute(command)
+    return command
 
 
 async def ask(visit: Visit, operation: Operation, params: Form) -> dict[str, Any]:
@@ -71,7 +114,7 @@ async def ask(visit: Visit, operation: Operation, params: Form) -> dict[str, Any
     return await operation.answer(_call(visit, operation, params, {}))
 
 
-def _call(visit: Visit, operation: Operation, params: Form, ids: Mapping[str, str]) -> Call:
+def _call(visit: Changer, operation: Operation, params: Form, ids: Mapping[str, str]) -> Call:
     return Call(
         services=visit.services,
         livemode=visit.livemode,
@@ -103,18 +146,17 @@ async def change_own(
 
 def note(
     transaction: Transaction,
-    visit: Visit,
+    visit: Changer,
     action: str,
     *,
     object_id: str | None,
     details: Mapping[str, object],
 ) -> None:
     """Add a line to the audit log, in the transaction of the change itself."""
-    assert visit.user is not None, "only those who are signed in change anything"
     entry = AuditEntry(
         at_ms=transaction.now_ms,
         livemode=visit.livemode,
-        actor=visit.user.name,
+        actor=visit.actor,
         action=action,
         object=object_id,
         address=visit.address,

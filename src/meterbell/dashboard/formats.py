@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 _THIN = "\u202f"
 """A narrow blank that doesn't break: 66 300."""
 _GROUP = 3
+# Not by `strftime`, which asks for the locale.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def group(number: int | str) -> str:
@@ -20,6 +22,12 @@ def group(number: int | str) -> str:
 def utc(ms: int) -> str:
     """Return an instant for people: `2026-11-26 12:09:03 UTC`."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def day(ms: int) -> str:
+    """Return a UTC day of these weeks for people: `26 Nov`."""
+    instant = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{instant.day} {_MONTHS[instant.month - 1]}"
 
 
 def iso(ms: int) -> str:

@@ -71,13 +71,11 @@ def new_form_token(session: str, ids: IdSource) -> str:
     return nonce + _mac(session, nonce)
 
 
-def require_own_form(
-    session: str, form_token: object, headers: Mapping[bytes, bytes], site: Site
-) -> None:
-    """Refuse a change that none of our own pages asked for.
+def require_own_site(headers: Mapping[bytes, bytes], site: Site) -> None:
+    """Refuse a change that a page elsewhere asked for, as far as browsers tell.
 
     Raises:
-        PermissionDeniedError: It comes from elsewhere, or its page is older than the session.
+        PermissionDeniedError: It comes from another site.
     """
     from_site = headers.get(b"sec-fetch-site")
     # Forms of pages that send no referrer say that their origin is "null".
@@ -87,6 +85,17 @@ def require_own_form(
         origin not in (b"null", f"{scheme}://{site.host}".encode())
     ):
         raise PermissionDeniedError("This request came from another site, so it was not done.")
+
+
+def require_own_form(
+    session: str, form_token: object, headers: Mapping[bytes, bytes], site: Site
+) -> None:
+    """Refuse a change that none of our own pages asked for.
+
+    Raises:
+        PermissionDeniedError: It comes from elsewhere, or its page is older than the session.
+    """
+    require_own_site(headers, site)
     text = form_token if isinstance(form_token, str) else ""
     nonce, mac = text[:_NONCE_LENGTH], text[_NONCE_LENGTH:]
     if not session or not hmac.compare_digest(mac.encode(), _mac(session, nonce).encode()):

@@ -113,11 +113,6 @@ class Snippets:
     by_language: list[tuple[str, str]]
 
 
-def base_url(settings: Settings) -> str:
-    """Return the address at which programs reach the server."""
-    return settings.public_url or settings.local_url
-
-
 def snippets(settings: Settings, key: str) -> list[Snippets]:
     """Return snippets that work once an id of theirs is put in.
 
@@ -125,10 +120,9 @@ def snippets(settings: Settings, key: str) -> list[Snippets]:
         settings: Of this server.
         key: An API key, or what stands for one.
     """
-    url = base_url(settings)
-    parts = urlsplit(url)
+    parts = urlsplit(settings.base_url)
     facts = {
-        "url": url,
+        "url": settings.base_url,
         "key": key,
         "host": parts.hostname or "",
         "port": parts.port or {"http": 80, "https": 443}[parts.scheme],

@@ -24,6 +24,7 @@ class Templates:
             auto_reload=False,
         )
         self._environment.filters |= {
+            "day": formats.day,
             "group": formats.group,
             "iso": formats.iso,
             "utc": formats.utc,

@@ -85,6 +85,12 @@ class Visit:
         section = "/" if self.ids else self.path
         return url_of(section, livemode=livemode)
 
+    @property
+    def actor(self) -> str:
+        """Who changes something."""
+        assert self.user is not None, "only those who are signed in change anything"
+        return self.user.name
+
     def may(self, role: Role) -> bool:
         """Return whether the user's role includes another."""
         return self.user is not None and may(self.user.role, role)

@@ -64,3 +64,16 @@ api_key_use = Table(
     sqlite_strict=True,
 )
 """When API keys were used last, by their id."""
+
+customer_alert = Table(
+    "customer_alert",
+    metadata,
+    number_column(),
+    Column("alert", Text, nullable=False, unique=True),
+    Column("livemode", Flag, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("created", Whole, nullable=False),
+    Index("customer_alert_by_customer", "customer", "created"),
+    sqlite_strict=True,
+)
+"""Alerts that customers set for themselves, on their pages; nothing else may be archived there."""

@@ -51,6 +51,7 @@ _TABLES: dict[type[Any], Table] = {
     records.SignInLink: dashboard_tables.sign_in_link,
     records.AuditEntry: dashboard_tables.audit_entry,
     records.ApiKeyUse: dashboard_tables.api_key_use,
+    records.CustomerAlert: dashboard_tables.customer_alert,
 }
 _NAMES = {record: tuple(get_type_hints(record)) for record in _TABLES}
 _JSON_COLUMNS = frozenset(

@@ -7,6 +7,7 @@ import pytest
 from meterbell.dashboard.app import Dashboard
 from tests.support.dashboard import LISTS, World
 from tests.unit.api.running import Api
+from tests.unit.dashboard.linked import Pages, two_customers
 from tests.unit.dashboard.visiting import Visitor, let_in
 
 NewVisitor = Callable[[], Visitor]
@@ -35,6 +36,11 @@ async def editor(api: Api, dashboard: Dashboard) -> Visitor:
 @pytest.fixture
 async def admin(api: Api, dashboard: Dashboard) -> Visitor:
     return await let_in(api.services, Visitor(dashboard), "ada", "admin")
+
+
+@pytest.fixture
+async def pages(api: Api, dashboard: Dashboard) -> Pages:
+    return await two_customers(api, dashboard)
 
 
 @pytest.fixture

@@ -189,28 +189,26 @@ async def logged(api: Api) -> dict[str, str]:
     return {name: reply.headers["request-id"] for name, reply in replies.items()}
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("", {"made", "refused", "none"}),
-        ("?failed=yes", {"refused", "none"}),
-        ("?method=GET", {"none"}),
-        ("?method=TRACE", {"made", "refused", "none"}),
-        ("?path=/v1/cust", {"made", "refused"}),
-        ("?path=/v1/cust*&failed=yes&method=POST", {"refused"}),
-        ("?path=%27%3B--", set()),
-        ("?after=x&before=-1", {"made", "refused", "none"}),
-    ],
-)
-async def test_requests_are_filtered(
-    api: Api, viewer: Visitor, query: str, found: set[str]
-) -> None:
+FILTERS: list[tuple[str, set[str]]] = [
+    ("", {"made", "refused", "none"}),
+    ("?failed=yes", {"refused", "none"}),
+    ("?method=GET", {"none"}),
+    ("?method=TRACE", {"made", "refused", "none"}),
+    ("?path=/v1/cust", {"made", "refused"}),
+    ("?path=/v1/cust*&failed=yes&method=POST", {"refused"}),
+    ("?path=%27%3B--", set()),
+    ("?after=x&before=-1", {"made", "refused", "none"}),
+]
+
+
+async def test_requests_are_filtered(api: Api, viewer: Visitor) -> None:
     ids = await logged(api)
+    for query, found in FILTERS:
+        shown = await viewer.get(f"{PLACE}/requests{query}")
 
-    shown = await viewer.get(f"{PLACE}/requests{query}")
-
-    assert shown.status == 200
-    assert {name for name, request_id in ids.items() if request_id in shown.words} == found
+        assert shown.status == 200
+        told = {name for name, request_id in ids.items() if request_id in shown.words}
+        assert told == found, query
 
 
 async def test_requests_come_in_pages(api: Api, viewer: Visitor) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meterbell.dashboard.formats import counted, group, iso, sparkline, utc
+from meterbell.dashboard.formats import counted, day, group, iso, sparkline, utc
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ def test_digits_stand_in_groups_and_none_is_lost(number: int | str, text: str) -
 def test_times_are_utc() -> None:
     assert utc(1_796_000_000_120) == "2026-11-30 00:53:20 UTC"
     assert iso(1_796_000_000_120) == "2026-11-30T00:53:20.120Z"
+    assert day(1_796_000_000_120) == "30 Nov"
 
 
 def test_a_number_agrees_with_its_noun() -> None:

@@ -17,7 +17,7 @@ from meterbell.api.stored_keys import (
     roll_key,
 )
 from meterbell.dashboard.changes import change_own, note
-from meterbell.dashboard.snippets import Snippets, base_url, snippets
+from meterbell.dashboard.snippets import Snippets, snippets
 from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
 from meterbell.errors import NotFoundError
 from meterbell.ledger.transaction import Transaction
@@ -112,7 +112,7 @@ async def _view(visit: Visit) -> DevelopersView:
         revealed=visit.revealed,
         problem=problem.message if problem else "",
         field=(problem.param or "") if problem else "",
-        url=base_url(settings),
+        url=settings.base_url,
         snippets=snippets(settings, visit.revealed or placeholder),
         version=version("meterbell"),
         settings=_settings(settings) if visit.may("admin") else [],
