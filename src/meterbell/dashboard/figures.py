@@ -4,13 +4,15 @@ Nothing here costs counting anything: it is worked out when a page asks, and kep
 """
 
 import asyncio
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from meterbell.ids import AlertId
 from meterbell.services import Services
 
+LATEST_MAX = 8
+"""Triggers that are known as the latest of a mode."""
 DAY_MS = 24 * 3600 * 1000
 _ROWS_AT_ONCE = 5000
 
@@ -38,6 +40,9 @@ class Figures:
         self._services = services
         self._fired: defaultdict[AlertId, Fired] = defaultdict(Fired)
         self._by_day: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}
+        self._latest: dict[bool, deque[int]] = {
+            mode: deque(maxlen=LATEST_MAX) for mode in (False, True)
+        }
         self._trigger = 0
         self._counting = asyncio.Lock()
 
@@ -56,9 +61,15 @@ class Figures:
                     fired.by_day[created_ms // DAY_MS] += 1
                     livemode = self._services.state.alerts[AlertId(alert)].livemode
                     self._by_day[livemode][created_ms // DAY_MS] += 1
+                    self._latest[livemode].append(number)
                 if len(rows) < _ROWS_AT_ONCE:
                     return self._fired
                 await asyncio.sleep(0)  # the first time there may be many
+
+    async def latest(self, *, livemode: bool) -> Sequence[int]:
+        """Return the numbers of a mode's latest triggers, oldest first."""
+        await self.fired()
+        return list(self._latest[livemode])
 
     async def fired_on(self, day: int, *, livemode: bool) -> int:
         """Return how often alerts of a mode fired on a UTC day since 1970."""

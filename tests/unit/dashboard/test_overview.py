@@ -1,8 +1,28 @@
 """The overview: what was used, and what needs a look."""
 
 from meterbell.records import EndpointHealth
-from tests.unit.api.running import Api
+from tests.unit.api.running import LIVE_KEY, Api, alert_params, usage
 from tests.unit.dashboard.visiting import Visitor
+
+
+async def test_the_latest_triggers_of_a_mode_are_told_whatever_happens_in_the_other(
+    api: Api, viewer: Visitor
+) -> None:
+    await api.customer("cus_live", key=LIVE_KEY)
+    meter = await api.meter(key=LIVE_KEY)
+    await api.made("/v1/billing/alerts", alert_params(meter, 1), key=LIVE_KEY)
+    await api.made("/v1/billing/meter_events", usage("5", customer="cus_live"), key=LIVE_KEY)
+    await api.alert(await api.meter(), 1)
+    for number in range(9):
+        await api.customer(f"cus_{number}")
+        await api.use("5", customer=f"cus_{number}")
+
+    test, live = await viewer.get("/dashboard/test"), await viewer.get("/dashboard")
+
+    assert "Used up cus_live" in live.words
+    shown = [number for number in range(9) if f"Used up cus_{number} " in test.words]
+    assert shown == list(range(1, 9))
+    assert test.words.index("Used up cus_8") < test.words.index("Used up cus_7")
 
 
 async def test_the_overview_tells_what_needs_a_look(api: Api, viewer: Visitor) -> None:

@@ -13,9 +13,6 @@ from meterbell.store.tables import trigger
 
 _METERS_MAX = 8
 _NEAREST_MAX = 8
-_TRIGGERS_MAX = 8
-_TRIGGERS_READ_MAX = 400
-"""Of both modes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +103,7 @@ async def _view(visit: Visit) -> OverviewView:
             for meter, usage in zip(shown, await usage_today(visit, shown), strict=True)
         ],
         meters_more=max(len(meters) - _METERS_MAX, 0),
-        triggers=_triggers(visit),
+        triggers=await _triggers(visit),
         steps=_steps(visit, meters, has_alert=has_alert),
     )
 
@@ -160,21 +157,22 @@ def _failing(visit: Visit) -> list[FailingLine]:
     return lines
 
 
-def _triggers(visit: Visit) -> list[TriggerLine]:
+async def _triggers(visit: Visit) -> list[TriggerLine]:
     """Return the latest triggers of this mode."""
-    state = visit.services.state
+    numbers = await visit.figures.latest(livemode=visit.livemode)
     found = visit.services.store.reader.find(
-        TriggerRecord, order_by=trigger.c.number.desc(), limit=_TRIGGERS_READ_MAX
+        TriggerRecord, trigger.c.number.in_(numbers), order_by=trigger.c.number.desc()
     )
-    lines = []
-    for record in found:
-        alert = state.alerts.get(AlertId(record.alert))
-        if alert is not None and alert.livemode == visit.livemode:
-            href = visit.url(f"/alerts/{alert.id}")
-            lines.append(
-                TriggerLine(alert.title, href, record.customer, record.value, record.created_ms)
-            )
-    return lines[:_TRIGGERS_MAX]
+    return [
+        TriggerLine(
+            title=visit.services.state.alerts[AlertId(record.alert)].title,
+            href=visit.url(f"/alerts/{record.alert}", customer=record.customer),
+            customer=record.customer,
+            value=record.value,
+            at_ms=record.created_ms,
+        )
+        for record in found
+    ]
 
 
 def _steps(visit: Visit, meters: list[Meter], *, has_alert: bool) -> list[Step]:
