@@ -30,7 +30,7 @@ RULES = [
 ]
 PAGES = [path for path in files(".md") if path.parts[0] in {"docs", "README.md", "CONTRIBUTING.md"}]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
-PICTURE = re.compile(r'src(?:set)?="([^"]+\.webp)"')
+PICTURE = re.compile(r'(?:src(?:set)?="|\]\()([^")\s]+\.webp)')
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
