@@ -17,6 +17,7 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import AuditEntry, Delivery
 from meterbell.services import Services
 from meterbell.settings import Settings
+from tests.support.dashboard import NUMBERED
 from tests.unit.api.running import Api
 
 KEY = "sk_test_screenshots"
@@ -224,7 +225,11 @@ class Company:
         """Say what is worth a look."""
         tokens = self._meters["tokens"]
         self.shown.examples.update(
-            alerts=self._alerts["20 million tokens"], customers=self._customers[4], meters=tokens
+            NUMBERED,
+            alerts=self._alerts["20 million tokens"],
+            customers=self._customers[4],
+            meters=tokens,
+            webhooks=self.endpoint,
         )
         self.shown.queries.update(
             {

@@ -19,7 +19,7 @@ from playwright.sync_api import (
 )
 
 from tests.support.chromium import launch
-from tests.support.dashboard import LISTS, World
+from tests.support.dashboard import LISTS, NUMBERED, World
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 
@@ -124,7 +124,9 @@ def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def little_data(server: ServerProcess, receiver: WebhookReceiver) -> World:
     """Make one of everything in test mode, named as somebody would who wants to do harm."""
     client = server.client
-    client.v1.webhook_endpoints.create({"url": receiver.url, "enabled_events": ["*"]})
+    client.v1.webhook_endpoints.create(
+        {"url": receiver.url, "enabled_events": ["*"], "description": "<b>\"'</b>"}
+    )
     meter = client.v1.billing.meters.create(
         {
             "display_name": "<img src=x onerror=alert(1)> requests",
@@ -149,7 +151,7 @@ def little_data(server: ServerProcess, receiver: WebhookReceiver) -> World:
         )
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.customers.retrieve("cus_none")
-    return {section: newest(server, path) for section, path in LISTS.items()}
+    return NUMBERED | {section: newest(server, path) for section, path in LISTS.items()}
 
 
 def newest(server: ServerProcess, path: str) -> str:

@@ -14,11 +14,15 @@ LISTS = {
     "customers": "/v1/customers",
     "meters": "/v1/billing/meters",
     "requests": "/meterbell/requests",
+    "webhooks": "/v1/webhook_endpoints",
 }
 """Where the API lists what pages show one of, by the part of the path that stands before its id.
 
 The first one listed is the example.
 """
+
+NUMBERED = {"deliveries": "dlv_1"}
+"""Examples that have a number in place of a random id: the first of each."""
 
 DOOR = {"/sign-in", "/sign-in/link", "/sign-out"}
 """Where one signs in and out."""

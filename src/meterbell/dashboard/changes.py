@@ -5,25 +5,47 @@ parameters, and done by the command that the API runs, in the same order and tra
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from meterbell.api.call import Call, Operation
 from meterbell.api.params import read_params
 from meterbell.api.routes import OPERATIONS
+from meterbell.api.v2.bodies import decode_body
+from meterbell.api.v2.route import Route as V2Route
+from meterbell.api.v2.router import ROUTES as V2_ROUTES
 from meterbell.dashboard.visit import Visit
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.records import AuditEntry
 from meterbell.services import Services
 from meterbell.wire.form import Form
+from meterbell.wire.json import encode_json
 
 T = TypeVar("T")
+Write = Callable[[Transaction], dict[str, Any]]
 
-_BY_PATH = {operation.path: operation for operation in OPERATIONS if operation.method == "POST"}
+_OPERATIONS = {(operation.method, operation.path): operation for operation in OPERATIONS}
+_V2_ROUTES = {(route.method, route.path): route for route in V2_ROUTES}
 
 
 def post(path: str) -> Operation:
     """Return the operation of the API that is a POST to a path."""
-    return _BY_PATH[path]
+    return _OPERATIONS["POST", path]
+
+
+def delete(path: str) -> Operation:
+    """Return the operation of the API that is a DELETE of a path."""
+    return _OPERATIONS["DELETE", path]
+
+
+def post_v2(path: str) -> V2Route:
+    """Return the route of the v2 API that is a POST to a path."""
+    return _V2_ROUTES["POST", path]
+
+
+def delete_v2(path: str) -> V2Route:
+    """Return the route of the v2 API that is a DELETE of a path."""
+    return _V2_ROUTES["DELETE", path]
 
 
 class Changer(Protocol):
@@ -61,6 +83,7 @@ async def change(
     *,
     action: str,
     ids: Mapping[str, str] | None = None,
+    object_id: str | None = None,
     details: Mapping[str, object] | None = None,
 ) -> dict[str, Any]:
     """Do what the API does with the same parameters, and return what it would answer.
@@ -71,33 +94,73 @@ async def change(
         params: As the API takes them.
         action: Its name in the audit log: `alert.create`.
         ids: Values of the placeholders in the operation's path.
+        object_id: What was changed; what the answer is by default.
         details: For the audit log, no secrets; the parameters by default.
 
     Raises:
         RequestError: The API would refuse it.
     """
-    command = command_of(visit, operation, params, action=action, ids=ids, details=details)
+    command = await command_of(
+        visit, operation, params, action=action, ids=ids, object_id=object_id, details=details
+    )
     return await visit.services.committer.execute(command)
 
 
-def command_of(
+async def command_of(
     visit: Changer,
     operation: Operation,
     params: Form,
     *,
     action: str,
     ids: Mapping[str, str] | None = None,
+    object_id: str | None = None,
     details: Mapping[str, object] | None = None,
-) -> Callable[[Transaction], dict[str, Any]]:
+) -> Write:
     """Return what `change` does, to be done together with something else."""
-    write = operation.write
-    assert write is not None, f"{operation.path} changes nothing"
-    call = _call(visit, operation, params, ids or {})
+    assert operation.write is not None, f"{operation.path} changes nothing"
+    call = _call(visit, read_params(operation.declared, params), ids or {})
+    if operation.prepare is not None:
+        call = await operation.prepare(call)
+    shown = params if details is None else details
+    write = partial(operation.write, call)
+    return _noted(visit, write, action, object_id=object_id, details=shown)
 
+
+async def change_v2(
+    visit: Changer,
+    route: V2Route,
+    body: Mapping[str, object],
+    *,
+    action: str,
+    ids: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Do what the v2 API does with the same body; as `change` in everything else.
+
+    Raises:
+        RequestError: The API would refuse it.
+    """
+    assert route.write is not None, f"{route.path} changes nothing"
+    decoded = decode_body(encode_json(body), route.body)
+    call = _call(visit, {}, ids or {})
+    if route.prepare is not None:
+        call = await route.prepare(call, decoded)
+    write = partial(route.write, call, decoded)
+    command = _noted(visit, write, action, object_id=None, details=body)
+    return await visit.services.committer.execute(command)
+
+
+def _noted(
+    visit: Changer,
+    write: Write,
+    action: str,
+    *,
+    object_id: str | None,
+    details: Mapping[str, object],
+) -> Write:
     def command(transaction: Transaction) -> dict[str, Any]:
-        answer = write(call, transaction)
-        shown = details if details is not None else params
-        note(transaction, visit, action, object_id=answer.get("id"), details=shown)
+        answer = write(transaction)
+        changed = object_id or answer.get("id")
+        note(transaction, visit, action, object_id=changed, details=details)
         return answer
 
     return command
@@ -111,14 +174,14 @@ async def ask(visit: Visit, operation: Operation, params: Form) -> dict[str, Any
     """
     assert operation.answer is not None, f"{operation.path} is no such question"
     assert operation.changes_nothing, f"{operation.path} changes something"
-    return await operation.answer(_call(visit, operation, params, {}))
+    return await operation.answer(_call(visit, read_params(operation.declared, params), {}))
 
 
-def _call(visit: Changer, operation: Operation, params: Form, ids: Mapping[str, str]) -> Call:
+def _call(visit: Changer, params: dict[str, Any], ids: Mapping[str, str]) -> Call:
     return Call(
         services=visit.services,
         livemode=visit.livemode,
-        params=read_params(operation.declared, params),
+        params=params,
         ids=dict(ids),
         expand=frozenset(),
         url=visit.path,

@@ -31,7 +31,7 @@ async def set_alert(visit: CustomerVisit) -> None:
         RequestError: The API would refuse it, or there are too many.
     """
     _require_allowed(visit)
-    run = command_of(visit, post("/v1/billing/alerts"), _params(visit), action="alert.create")
+    run = await command_of(visit, post("/v1/billing/alerts"), _params(visit), action="alert.create")
     meter = MeterId(visit.typed("meter").strip())
 
     def command(transaction: Transaction) -> None:
@@ -60,7 +60,7 @@ async def archive_alert(visit: CustomerVisit) -> None:
     alert = AlertId(visit.typed("alert"))
     ids = {"id": alert}
     operation = post("/v1/billing/alerts/{id}/archive")
-    run = command_of(visit, operation, {}, action="alert.archive", ids=ids)
+    run = await command_of(visit, operation, {}, action="alert.archive", ids=ids)
 
     def command(transaction: Transaction) -> None:
         if not is_own(transaction.objects, visit, alert):

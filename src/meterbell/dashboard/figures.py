@@ -8,6 +8,7 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from meterbell.dashboard.attempt_figures import AttemptFigures
 from meterbell.ids import AlertId
 from meterbell.services import Services
 
@@ -33,10 +34,15 @@ class Fired:
 
 
 class Figures:
-    """Numbers that pages show and that nobody could count while a page is waited for."""
+    """Numbers that pages show and that nobody could count while a page is waited for.
+
+    Attributes:
+        attempts: How attempts of deliveries went.
+    """
 
     def __init__(self, services: Services) -> None:
         """Begin with nothing; each is worked out when it is asked for."""
+        self.attempts = AttemptFigures(services)
         self._services = services
         self._fired: defaultdict[AlertId, Fired] = defaultdict(Fired)
         self._by_day: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}

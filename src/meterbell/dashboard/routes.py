@@ -4,6 +4,7 @@ from meterbell.dashboard.pages import (
     alert,
     alerts,
     audit,
+    delivery,
     developer_errors,
     developer_requests,
     developers,
@@ -11,6 +12,9 @@ from meterbell.dashboard.pages import (
     overview,
     patterns,
     sign_in,
+    webhook,
+    webhook_form,
+    webhooks,
 )
 from meterbell.dashboard.pages.find import HOME, search_page
 from meterbell.dashboard.visit import Page, Route, Stream
@@ -28,6 +32,10 @@ ROUTES: list[Route] = [
     *alerts.ROUTES,
     *new_alert.ROUTES,
     *alert.ROUTES,
+    *webhooks.ROUTES,
+    *webhook_form.ROUTES,
+    *webhook.ROUTES,
+    *delivery.ROUTES,
     *developers.ROUTES,
     *developer_requests.ROUTES,
     *developer_errors.ROUTES,

@@ -105,6 +105,11 @@ _TEMPLATES: dict[str, tuple[str, str, str]] = {
 LANGUAGES = ("Shell", "Python", "Node")
 
 
+def verify_snippet(secret: str = "") -> str:
+    """Return Python that checks an event's signature, with a secret or a place for one."""
+    return _VERIFY_PYTHON.replace("whsec_…", secret or "whsec_…").rstrip()
+
+
 @dataclass(frozen=True, slots=True)
 class Snippets:
     """What to do, and how in each language."""

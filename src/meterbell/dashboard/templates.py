@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from meterbell.dashboard import formats
 from meterbell.dashboard.assets import Assets, read_icons
+from meterbell.dashboard.coloured import coloured_json
 
 
 class Templates:
@@ -31,6 +32,7 @@ class Templates:
         }
         functions: Mapping[str, Callable[..., object]] = {
             "asset": assets.url,
+            "coloured": coloured_json,
             "counted": formats.counted,
             "icon_paths": icons.__getitem__,
             "sparkline": formats.sparkline,

@@ -28,13 +28,15 @@ from meterbell.delivery.target import Target, parse_target
 LOOKUP_SECONDS_MAX = 5.0
 CONNECT_SECONDS_MAX = 5.0
 _SUCCESS, _REDIRECT, _CLIENT_ERROR = 200, 300, 400
-_HEADERS = {
+HEADERS = {
     "User-Agent": f"meterbell/{__version__} (webhooks)",
     "Accept": "*/*",
     "Accept-Encoding": "identity",
     "Content-Type": "application/json; charset=utf-8",
     "Connection": "close",
 }
+"""Of every request; those that sign it come on top."""
+
 _HEADER = re.compile(r"[!#-'*+.^_`|~0-9A-Za-z-]+: [\t\x20-\x7e]*")
 
 logger = structlog.get_logger(__name__)
@@ -209,7 +211,7 @@ def _request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
     Raises:
         ValueError: A header holds what would begin another one.
     """
-    head = {"Host": target.host_header, **_HEADERS, **headers, "Content-Length": str(len(body))}
+    head = {"Host": target.host_header, **HEADERS, **headers, "Content-Length": str(len(body))}
     lines = [f"{name}: {value}" for name, value in head.items()]
     if not all(_HEADER.fullmatch(line) for line in lines):
         raise ValueError("a header holds a character that it can't")

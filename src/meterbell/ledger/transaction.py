@@ -105,6 +105,7 @@ class Transaction:
         *,
         livemode: bool,
         previous_attributes: dict[str, Any] | None = None,
+        to: WebhookEndpoint | None = None,
         cause: Cause = NO_CAUSE,
     ) -> Event:
         """Store an event with its deliveries to all enabled endpoints that want it (A5, D1).
@@ -114,16 +115,13 @@ class Transaction:
             obj: The event's `data.object`, rendered.
             livemode: The mode it happened in.
             previous_attributes: What an update changed, as it was before.
+            to: The one endpoint that it is for, whatever that one wants.
             cause: The API request behind it.
         """
         data: dict[str, Any] = {"object": obj}
         if previous_attributes is not None:
             data["previous_attributes"] = previous_attributes
-        endpoints = [
-            endpoint
-            for endpoint in self._enabled(livemode=livemode)
-            if endpoint.event_payload != "thin" and wants(endpoint, event_type)
-        ]
+        endpoints = [to] if to is not None else self._wanting(event_type, livemode=livemode)
         event = Event(
             id=new_id(self.ids, "evt"),
             livemode=livemode,
@@ -206,6 +204,13 @@ class Transaction:
         stored = msgspec.structs.replace(delivery, number=self.objects.insert(delivery))
         self.deliveries.append(stored)
         return stored
+
+    def _wanting(self, event_type: str, *, livemode: bool) -> list[WebhookEndpoint]:
+        return [
+            endpoint
+            for endpoint in self._enabled(livemode=livemode)
+            if endpoint.event_payload != "thin" and wants(endpoint, event_type)
+        ]
 
     def _enabled(self, *, livemode: bool) -> list[WebhookEndpoint]:
         if livemode not in self._endpoints:

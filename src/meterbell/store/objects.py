@@ -235,6 +235,16 @@ class Objects:
         )
         return None if rows[0][0] is None else int(rows[0][0])
 
+    def attempts_after(self, number: int, *, limit: int) -> list[tuple[int, str, int, int, str]]:
+        """Return number, endpoint, start, duration and outcome of the attempts after one."""
+        rows = self._connection.run(
+            "SELECT attempt.number, endpoint, started_at_ms, duration_ms, outcome FROM attempt"
+            " JOIN delivery ON delivery.number = attempt.delivery"
+            " WHERE attempt.number > ? ORDER BY attempt.number LIMIT ?",
+            (number, limit),
+        )
+        return [(int(row[0]), str(row[1]), int(row[2]), int(row[3]), str(row[4])) for row in rows]
+
     def triggers_after(self, number: int, *, limit: int) -> list[tuple[int, str, int]]:
         """Return number, alert and time of the triggers after one, in their order."""
         rows = self._connection.run(

@@ -227,3 +227,29 @@ async def test_nothing_of_another_mode_or_endpoint_is_told(api: Api) -> None:
         assert (await api.get(path(endpoint, rest), key=LIVE_KEY)).status == 404
     for rest, params in (("resend", {"event": "evt_1"}), ("resend_failed", {"since": 0})):
         assert (await api.post(path(endpoint, rest), params, key=LIVE_KEY)).status == 404
+
+
+async def test_a_ping_goes_to_one_endpoint_and_tells_nothing(api: Api) -> None:
+    await endpoint_with(api, 0)
+    hook = {"url": "http://127.0.0.1:9010/", "enabled_events": ["customer.created"]}
+    endpoint = (await api.made(HOOKS, hook))["id"]
+
+    delivery = await api.made(path(endpoint, "ping"))
+
+    (event,) = await api.events()
+    assert (delivery["webhook_endpoint"], delivery["status"]) == (endpoint, "pending")
+    assert delivery["event"] == event["id"]
+    assert event["type"] == "meterbell.webhook_endpoint.ping"
+    assert event["data"]["object"]["id"] == endpoint
+    assert "secret" not in event["data"]["object"]
+    assert len(api.services.store.reader.find(Delivery)) == 1
+
+
+async def test_a_disabled_endpoint_is_not_pinged(api: Api) -> None:
+    endpoint = await endpoint_with(api, 0)
+    await api.made(f"{HOOKS}/{endpoint}", {"disabled": "true"})
+
+    reply = await api.post(path(endpoint, "ping"))
+
+    assert reply.status == 400
+    assert "Enable it first" in reply.error["message"]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from meterbell.dashboard.app import Dashboard
-from tests.support.dashboard import LISTS, World
+from tests.support.dashboard import LISTS, NUMBERED, World
 from tests.unit.api.running import Api
 from tests.unit.dashboard.linked import Pages, two_customers
 from tests.unit.dashboard.visiting import Visitor, let_in
@@ -49,6 +49,8 @@ async def world(api: Api) -> World:
     customer = await api.customer("cus_a")
     meter = await api.meter()
     await api.alert(meter, 10)
+    hook = {"url": "http://127.0.0.1:9009/", "enabled_events": ["*"]}
+    await api.made("/v1/webhook_endpoints", hook)
     await api.use("12", customer=customer)
     key = await api.add_key("sk_test_of_the_world")
     await api.post("/v1/customers", {"nonsense": "<b>"})
@@ -57,4 +59,4 @@ async def world(api: Api) -> World:
         section: (await api.got(path, {"limit": 1}))["data"][0]["id"]
         for section, path in LISTS.items()
     }
-    return listed | {"keys": f"key_{key}"}
+    return NUMBERED | listed | {"keys": f"key_{key}"}

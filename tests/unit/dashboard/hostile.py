@@ -14,7 +14,7 @@ from typing_extensions import override
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import ApiKey, Attempt, AuditEntry, Delivery, EndpointHealth, RequestEntry
 from tests.builders import NOW
-from tests.support.dashboard import LISTS, World
+from tests.support.dashboard import LISTS, NUMBERED, World
 from tests.unit.api.running import Api
 
 HARM = (
@@ -88,7 +88,7 @@ class Writer:
         await self.api.services.committer.execute(self._rest)
         lists = {section: await self.api.got(path) for section, path in LISTS.items()}
         found = {section: listed["data"][0]["id"] for section, listed in lists.items()}
-        return found | {"keys": "key_1"}
+        return NUMBERED | found | {"keys": "key_1"}
 
     async def _usage(self) -> None:
         name, api = self.text("requests", 100), self.api

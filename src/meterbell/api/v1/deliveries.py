@@ -21,8 +21,11 @@ from meterbell.store.deliveries import (
 )
 from meterbell.store.objects import Objects
 from meterbell.wire.deliveries import parse_delivery_id, render_delivery, render_health
+from meterbell.wire.objects import render_webhook_endpoint
 
 _PATH = "/meterbell/webhook_endpoints/{id}"
+_PING = "meterbell.webhook_endpoint.ping"
+_THIN_PING, _DESTINATION = "v2.core.event_destination.ping", "v2.core.event_destination"
 _ATTEMPTS_SHOWN = 20
 _TIME_MAX = 10**11
 
@@ -117,6 +120,28 @@ def _resend_failed(call: Call, transaction: Transaction) -> dict[str, Any]:
     }
 
 
+def _ping(call: Call, transaction: Transaction) -> dict[str, Any]:
+    """Make an event for one endpoint alone, whatever that is subscribed to."""
+    endpoint = _find_enabled(transaction.objects, call)
+    if endpoint.is_destination:
+        transaction.emit_thin(
+            _THIN_PING,
+            livemode=call.livemode,
+            related=(_DESTINATION, endpoint.id),
+            to=endpoint,
+            cause=call.cause,
+        )
+    else:
+        transaction.emit(
+            _PING,
+            render_webhook_endpoint(endpoint),
+            livemode=call.livemode,
+            to=endpoint,
+            cause=call.cause,
+        )
+    return render_delivery(transaction.deliveries[-1])
+
+
 OPERATIONS = [
     Operation(
         method="GET",
@@ -162,5 +187,12 @@ OPERATIONS = [
             )
         },
         write=_resend_failed,
+    ),
+    Operation(
+        method="POST",
+        path=f"{_PATH}/ping",
+        summary="Send an endpoint an event that says nothing, to see whether it arrives",
+        returns="meterbell.delivery",
+        write=_ping,
     ),
 ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.lists import list_page
+from meterbell.dashboard.states import State, state_of_delivery
 from meterbell.dashboard.usage_line import UsageLine, usage_line
 from meterbell.dashboard.visit import Action, Data, Done, Page, Route, Visit
 from meterbell.engine.model import Alert
@@ -28,14 +29,6 @@ _CHANGES = {
     "alert.archive": "Archived",
 }
 """What was done, by its name in the audit log."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What became of deliveries, in a word."""
-
-    word: str
-    tone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,25 +176,13 @@ def _trigger_line(visit: Visit, record: TriggerRecord) -> TriggerLine:
 def _state_of_all(deliveries: Sequence[Delivery]) -> State:
     if not deliveries:
         return State("No endpoint", "calm")
-    states = [_state_of(delivery) for delivery in deliveries]
+    states = [state_of_delivery(delivery) for delivery in deliveries]
     # The worst one is told.
     for tone in ("bad", "warn", "calm"):
         for state in states:
             if state.tone == tone:
                 return state
     return states[0]
-
-
-def _state_of(delivery: Delivery) -> State:
-    match delivery.status:
-        case "succeeded":
-            return State("Delivered", "good")
-        case "failed":
-            return State("Failed", "bad")
-        case "canceled":
-            return State("Canceled", "calm")
-        case "pending":
-            return State("Retrying", "warn") if delivery.attempts else State("Pending", "calm")
 
 
 def _progress_line(visit: Visit, item: Progress) -> ProgressLine:
@@ -293,7 +274,7 @@ def _deliveries(visit: Visit, explained: Explained) -> list[DeliveryLine]:
             DeliveryLine(
                 endpoint=delivery.endpoint,
                 url=endpoint.url if endpoint else "deleted",
-                state=_state_of(delivery),
+                state=state_of_delivery(delivery),
                 attempts=delivery.attempts,
                 next_ms=delivery.next_attempt_at_ms or 0,
             )
