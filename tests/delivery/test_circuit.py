@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from meterbell.delivery.circuit import FAILING_MS_MAX, FAILURES_MAX
-from meterbell.ledger.deliveries import ENDPOINT_DISABLED, RESEND_MAX, resend, resend_failed
+from meterbell.ledger.deliveries import ENDPOINT_DISABLED, resend
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, EndpointHealth, Event, WebhookEndpoint
 from meterbell.store import tables
@@ -167,33 +167,6 @@ async def test_d3_an_event_can_be_sent_to_an_endpoint_it_was_not_meant_for(tmp_p
         await run.until_statuses("succeeded")
 
         assert receiver.event_ids == [event.id]
-
-
-async def test_d3_all_that_failed_since_a_time_is_resent(tmp_path: Path) -> None:
-    async with open_delivery(tmp_path, start=False) as run, receiving() as receiver:
-        endpoint = await run.add_endpoint(receiver.url)
-        await run.emit(2)
-        run.clock.advance(seconds=10)
-        since_ms = run.clock.now_ms()
-        await run.emit(RESEND_MAX + 1)
-
-        def fail(transaction: Transaction) -> None:
-            transaction.objects.update(Delivery, status="failed", next_attempt_at_ms=None)
-
-        await run.committer.execute(fail)
-        run.start()
-        counts = [
-            len(
-                await run.committer.execute(
-                    lambda transaction: resend_failed(transaction, endpoint, since_ms=since_ms)
-                )
-            )
-            for _ in range(3)
-        ]
-        await run.until(lambda: run.statuses().count("succeeded") == RESEND_MAX + 1)
-
-        assert counts == [RESEND_MAX, 1, 0]
-        assert run.statuses()[:2] == ["failed", "failed"]
 
 
 async def test_d3_resending_asks_an_endpoint_whose_circuit_is_open_at_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
+from meterbell.ledger.deliveries import find_waiting
 from meterbell.records import Attempt, Customer, Delivery, Event
 from meterbell.store import tables
 from meterbell.store.base import Store
@@ -72,9 +73,11 @@ def read_customer(store: Store) -> object:
 
 
 def read_due(store: Store) -> object:
-    due_at = tables.delivery.c.next_attempt_at_ms
-    endpoint = tables.delivery.c.endpoint
-    return store.reader.find(Delivery, endpoint == "we_a", due_at <= 7, order_by=due_at, limit=10)
+    return store.reader.deliveries_due("we_a", now_ms=7, limit=10)
+
+
+def read_waiting(store: Store) -> object:
+    return find_waiting(store.reader, "we_a", after=7)
 
 
 def read_deliveries_of_event(store: Store) -> object:
@@ -97,6 +100,10 @@ def read_attempts(store: Store) -> object:
         (
             read_due,
             "SEARCH delivery USING INDEX delivery_due (endpoint=? AND next_attempt_at_ms<?)",
+        ),
+        (
+            read_waiting,
+            "SEARCH delivery USING INDEX delivery_by_status (endpoint=? AND status=? AND number>?)",
         ),
         (read_deliveries_of_event, "SEARCH delivery USING INDEX sqlite_autoindex_delivery_1"),
         (read_attempts, "SEARCH attempt USING INDEX attempt_by_delivery (delivery=?)"),

@@ -70,7 +70,11 @@ _HEALTH = object_of(
 _RESENT = object_of(
     {
         "object": one_of("meterbell.resent"),
-        "has_more": {**FLAG, "description": "Whether there may be more: send it again then."},
+        "has_more": {
+            **FLAG,
+            "description": "Whether there may be more. Send it again then, with `starting_after`.",
+        },
+        "last": or_null({**TEXT, "description": "The `starting_after` of the next request."}),
         "resent": INTEGER,
         "webhook_endpoint": TEXT,
     }

@@ -276,12 +276,13 @@ def _switch(api: Api, endpoint: str, *, is_on: bool, as_json: bool) -> None:
 
 
 def _resend_all(api: Api, endpoint: str, *, since: int) -> int:
-    """Ask for as many pieces as there are; what fails again meanwhile is in none of them."""
-    path, count = object_path(_OURS, endpoint, "resend_failed"), 0
+    """Ask for one piece after the other; what fails again meanwhile is in none of them."""
+    path, count, last = object_path(_OURS, endpoint, "resend_failed"), 0, None
     while True:
-        reply = api.post(path, {"since": since})
+        reply = api.post(path, {"since": since, "starting_after": last})
         count += int(reply.data["resent"])
-        if not reply.data["has_more"]:
+        last = reply.data["last"]
+        if last is None:
             return count
 
 

@@ -185,7 +185,5 @@ async def resend_failed(visit: Visit, endpoint_id: str, *, since: int) -> bool:
         )
         if not answer["has_more"]:
             return True
-        if "last" not in answer:
-            break
         params = {**params, "starting_after": answer["last"]}
     return False

@@ -16,6 +16,7 @@ FAILING_MS_MAX = 5 * 24 * 3_600_000
 PROBE_MS_MIN = 5_000
 PROBE_MS_MAX = 5 * 60_000
 _PAUSE_MS = 50
+_GROWTH = 4
 SLOTS = 4
 _SPREAD_PARTS = 5
 JITTER_MAX = 1000
@@ -46,7 +47,7 @@ def after_attempt(
         pause = min(PROBE_MS_MIN << min(health.openings, 16), PROBE_MS_MAX)
         openings = health.openings + 1
     else:
-        pause = min(_PAUSE_MS << (health.failures - 2), PROBE_MS_MIN)
+        pause = min(_PAUSE_MS * _GROWTH ** (health.failures - 2), PROBE_MS_MIN)
         openings = 0
     spread = pause // _SPREAD_PARTS
     return msgspec.structs.replace(

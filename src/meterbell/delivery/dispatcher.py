@@ -86,8 +86,8 @@ class Dispatcher:
         )
         self._sender = sender
         try:
-            for endpoint in self._outbox.endpoints_with_deliveries():
-                self._lane(sender, endpoint.id, livemode=endpoint.livemode)
+            for endpoint_id, livemode in self._outbox.endpoints_with_deliveries():
+                self._lane(sender, endpoint_id, livemode=livemode)
                 # What is overdue after a start does not all begin at once.
                 await asyncio.sleep(_START_SECONDS)
             await asyncio.Event().wait()

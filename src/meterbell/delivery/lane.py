@@ -69,6 +69,8 @@ class Lane:
         # Rows may be due that were never offered: left by an earlier process, or over the bound.
         self._is_behind = True
         self._next_due_ms: int | None = None
+        # Of what waits while the endpoint is disabled, looked at up to this number.
+        self._given_up = 0
 
     @property
     def waiting(self) -> int:
@@ -114,11 +116,12 @@ class Lane:
         """
         endpoint = self._outbox.endpoint(self._endpoint_id, livemode=self._livemode)
         if endpoint is None:
+            await self._outbox.cancel(self._endpoint_id)
             self._is_stopping = True
             return None
         if endpoint.status == "disabled":
             self._forget_queue()
-            await self._outbox.give_up_old(endpoint)
+            self._given_up = await self._outbox.give_up_old(endpoint, after=self._given_up)
             has_deliveries = self._outbox.next_due(self._endpoint_id, after_ms=-1) is not None
             return _LOOK_SECONDS if has_deliveries else None
         health = self._outbox.health(self._endpoint_id)

@@ -4,8 +4,10 @@ Writes go through the commit queue like everything else.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal
 
+import msgspec
 import structlog
 
 from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
@@ -20,7 +22,15 @@ from meterbell.delivery.schedule import (
 )
 from meterbell.ids import IdSource
 from meterbell.ledger.committer import Committer
-from meterbell.ledger.deliveries import Receiver, begun_ms, disable, health_of
+from meterbell.ledger.deliveries import (
+    PIECE_MAX,
+    Receiver,
+    cancel_some,
+    disable,
+    fail,
+    find_waiting,
+    health_of,
+)
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import (
     Attempt,
@@ -31,15 +41,12 @@ from meterbell.records import (
     ThinEvent,
     WebhookEndpoint,
 )
-from meterbell.store import tables
 from meterbell.store.base import Store
 from meterbell.store.endpoint_secrets import secrets_of
 from meterbell.vault import Vault
 from meterbell.wire.signing import signed_headers
 
 _GONE = 410
-_GIVE_UP_MAX = 1000
-_delivery = tables.delivery.c
 
 logger = structlog.get_logger(__name__)
 
@@ -82,12 +89,9 @@ class Outbox:
         self._ids = ids
         self._vault = vault
 
-    def endpoints_with_deliveries(self) -> Sequence[Receiver]:
-        """Return the endpoints and channels that have deliveries to be attempted."""
-        reader = self._store.reader
-        receivers: list[Receiver] = [*reader.find(WebhookEndpoint)]
-        receivers += reader.find(NotificationChannel)
-        return [one for one in receivers if self.next_due(one.id, after_ms=-1) is not None]
+    def endpoints_with_deliveries(self) -> Sequence[tuple[str, bool]]:
+        """Return id and mode of those whose deliveries wait, deleted ones among them."""
+        return self._store.reader.endpoints_due()
 
     def endpoint(self, endpoint_id: str, *, livemode: bool) -> Receiver | None:
         """Return an endpoint or a channel as it is now, or None if it was deleted."""
@@ -129,13 +133,7 @@ class Outbox:
 
     def due(self, endpoint_id: str, *, now_ms: int, limit: int) -> list[Delivery]:
         """Return deliveries whose next attempt is due, longest overdue first."""
-        return self._store.reader.find(
-            Delivery,
-            _delivery.endpoint == endpoint_id,
-            _delivery.next_attempt_at_ms <= now_ms,
-            order_by=_delivery.next_attempt_at_ms,
-            limit=limit,
-        )
+        return self._store.reader.deliveries_due(endpoint_id, now_ms=now_ms, limit=limit)
 
     def next_due(self, endpoint_id: str, *, after_ms: int) -> int | None:
         """Return when the next attempt after an instant is due, in milliseconds."""
@@ -173,61 +171,57 @@ class Outbox:
             response=outcome.response,
             manual=delivery.resent_ms is not None and attempts == 1,
         )
+        after = msgspec.structs.replace(
+            delivery, status=status, attempts=attempts, next_attempt_at_ms=next_at
+        )
         jitter = self._ids.number(below=JITTER_MAX + 1)
 
         def command(transaction: Transaction) -> bool:
             transaction.objects.insert(attempt)
-            changed = transaction.objects.update(
-                Delivery,
-                _delivery.number == delivery.number,
-                # Not canceled meanwhile, and not resent.
-                _delivery.status == "pending",
-                _delivery.resent_ms.is_(None)
-                if delivery.resent_ms is None
-                else _delivery.resent_ms == delivery.resent_ms,
-                status=status,
-                attempts=attempts,
-                next_attempt_at_ms=next_at,
-            )
+            is_current = transaction.objects.end_attempt(delivery, after)
             if outcome.is_endpoints:
                 _note(transaction, endpoint, outcome, now_ms=ended_at_ms, jitter=jitter)
-            return changed > 0
+            return is_current
 
         is_current = await self._committer.execute(command)
         self._on_attempt(outcome.text, attempts, ended_at_ms - delivery.begun_ms)
         return next_at if is_current else ended_at_ms
 
-    async def give_up_old(self, endpoint: Receiver) -> None:
+    async def cancel(self, endpoint_id: str) -> None:
+        """Cancel what still waits for an endpoint that was deleted.
+
+        Raises:
+            OverloadedError: Some still wait: the commit queue is full.
+            StoreUnavailableError: It is not known what was canceled.
+        """
+        while await self._committer.execute(partial(cancel_some, endpoint_id=endpoint_id)):
+            pass
+
+    async def give_up_old(self, endpoint: Receiver, *, after: int) -> int:
         """Fail what waited too long for a disabled endpoint to be enabled again.
+
+        It ends with the first piece in which something may go on waiting.
+
+        Args:
+            endpoint: A disabled one.
+            after: Where to begin: after the delivery with this number.
+
+        Returns:
+            Where to begin the next time; 0 once all was looked at.
 
         Raises:
             OverloadedError: Nothing was changed: the commit queue is full.
             StoreUnavailableError: It is not known to be changed.
         """
         oldest = oldest_kept_ms(livemode=endpoint.livemode, now_ms=self._clock.now_ms())
-        old = [
-            delivery.number
-            for delivery in self._store.reader.find(
-                Delivery,
-                _delivery.endpoint == endpoint.id,
-                _delivery.next_attempt_at_ms.is_not(None),
-                begun_ms < oldest,
-                order_by=_delivery.next_attempt_at_ms,
-                limit=_GIVE_UP_MAX,
-            )
-        ]
-        if old:
-
-            def command(transaction: Transaction) -> None:
-                transaction.objects.update(
-                    Delivery,
-                    _delivery.number.in_(old),
-                    _delivery.status == "pending",
-                    status="failed",
-                    next_attempt_at_ms=None,
-                )
-
-            await self._committer.execute(command)
+        while True:
+            waiting = find_waiting(self._store.reader, endpoint.id, after=after)
+            old = [delivery for delivery in waiting if delivery.begun_ms < oldest]
+            if old:
+                await self._committer.execute(partial(fail, waiting=old))
+            after = waiting[-1].number if len(waiting) == PIECE_MAX else 0
+            if len(old) < PIECE_MAX:
+                return after
 
     def _next_attempt_at(
         self, delivery: Delivery, attempts: int, outcome: Outcome, *, now_ms: int

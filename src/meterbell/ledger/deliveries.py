@@ -1,14 +1,19 @@
-"""What is done to endpoints, channels and their deliveries by hand or for good: resend, disable."""
+"""What is done to endpoints, channels and their deliveries by hand or for good: resend, disable.
+
+What concerns many deliveries is done in pieces, each a command of its own: meter events are
+committed between them.
+"""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import func
 
 from meterbell.channel import NotificationChannel
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import (
     Delivery,
+    DeliveryStatus,
     DisabledReason,
     EndpointHealth,
     Event,
@@ -24,8 +29,8 @@ Receiver = WebhookEndpoint | NotificationChannel
 
 ENDPOINT_DISABLED = "meterbell.webhook_endpoint.disabled"
 CHANNEL_DISABLED = "meterbell.notification_channel.disabled"
-RESEND_MAX = 500
-"""Deliveries that are put back at a time; more would hold up other commits."""
+PIECE_MAX = 200
+"""Deliveries that one command looks at and changes; more would hold up other commits."""
 
 _delivery = tables.delivery.c
 
@@ -46,24 +51,80 @@ def resend(transaction: Transaction, event: Event | ThinEvent, endpoint: Receive
     return _put_back(transaction, endpoint, [delivery])[0]
 
 
+class Resent(NamedTuple):
+    """What became of one piece of the failed deliveries.
+
+    Attributes:
+        deliveries: Those that were put back.
+        last: Where the next piece begins: after this delivery. None if there is no more.
+    """
+
+    deliveries: Sequence[Delivery]
+    last: Delivery | None
+
+
 def resend_failed(
-    transaction: Transaction, endpoint: Receiver, *, since_ms: int
-) -> Sequence[Delivery]:
-    """Put failed deliveries into the outbox again, the oldest first, `RESEND_MAX` at a time.
+    transaction: Transaction, endpoint: Receiver, *, since_ms: int, after: int = 0
+) -> Resent:
+    """Put a piece of the failed deliveries into the outbox again, the oldest first.
 
     Args:
         transaction: Where it happens.
         endpoint: An enabled endpoint.
         since_ms: Deliveries made earlier stay as they are.
+        after: Number of the last delivery of the piece before. What fails again meanwhile is
+            therefore in no later piece.
     """
-    failed = transaction.objects.find(
-        Delivery,
-        _delivery.endpoint == endpoint.id,
-        _delivery.status == "failed",
-        _delivery.created_ms >= since_ms,
-        limit=RESEND_MAX,
+    failed = _piece(transaction.objects, endpoint.id, "failed", after=after)
+    again = [delivery for delivery in failed if delivery.created_ms >= since_ms]
+    return Resent(
+        _put_back(transaction, endpoint, again) if again else [],
+        failed[-1] if len(failed) == PIECE_MAX else None,
     )
-    return _put_back(transaction, endpoint, failed)
+
+
+def cancel_some(transaction: Transaction, endpoint_id: str) -> bool:
+    """Cancel a piece of what waits for an endpoint or a channel that is no more.
+
+    Returns:
+        Whether there may be more, which its lane cancels.
+    """
+    waiting = _piece(transaction.objects, endpoint_id, "pending")
+    _end(transaction, waiting, status="canceled")
+    return len(waiting) == PIECE_MAX
+
+
+def find_waiting(objects: Objects, endpoint_id: str, *, after: int) -> Sequence[Delivery]:
+    """Return a piece of what waits for an endpoint, after the delivery with a number."""
+    return _piece(objects, endpoint_id, "pending", after=after)
+
+
+def fail(transaction: Transaction, waiting: Sequence[Delivery]) -> None:
+    """Let a piece of what waits for an endpoint fail without another attempt."""
+    _end(transaction, waiting, status="failed")
+
+
+def _piece(
+    objects: Objects, endpoint_id: str, status: DeliveryStatus, *, after: int = 0
+) -> list[Delivery]:
+    # In the order of an index, so only what is returned is read.
+    return objects.find(
+        Delivery,
+        _delivery.endpoint == endpoint_id,
+        _delivery.status == status,
+        _delivery.number > after,
+        limit=PIECE_MAX,
+    )
+
+
+def _end(transaction: Transaction, waiting: Sequence[Delivery], *, status: DeliveryStatus) -> None:
+    transaction.objects.update(
+        Delivery,
+        _delivery.number.in_([delivery.number for delivery in waiting]),
+        _delivery.status == "pending",
+        status=status,
+        next_attempt_at_ms=None,
+    )
 
 
 def _put_back(
@@ -77,8 +138,7 @@ def _put_back(
         "resent_ms": max([transaction.now_ms, *((one.resent_ms or 0) + 1 for one in deliveries)]),
     }
     numbers = [delivery.number for delivery in deliveries]
-    if numbers:
-        transaction.objects.update(Delivery, _delivery.number.in_(numbers), **changes)
+    transaction.objects.update(Delivery, _delivery.number.in_(numbers), **changes)
     # Somebody says that it is well again, so nobody waits for the next probe.
     transaction.objects.update(
         EndpointHealth,
@@ -114,13 +174,7 @@ def remove(transaction: Transaction, endpoint: Receiver) -> None:
     kind = type(endpoint)
     transaction.objects.delete(kind, table_of(kind).c.id == endpoint.id)
     forgive(transaction, endpoint)
-    transaction.objects.update(
-        Delivery,
-        _delivery.endpoint == endpoint.id,
-        _delivery.status == "pending",
-        status="canceled",
-        next_attempt_at_ms=None,
-    )
+    cancel_some(transaction, endpoint.id)
     transaction.forget_endpoints()
 
 
@@ -133,7 +187,3 @@ def health_of(objects: Objects, endpoint_id: str) -> EndpointHealth:
     """Return how an endpoint is, as those who read these objects see it."""
     found = objects.fetch(EndpointHealth, endpoint=endpoint_id)
     return found or EndpointHealth(endpoint=endpoint_id)
-
-
-begun_ms = func.coalesce(_delivery.resent_ms, _delivery.created_ms)
-"""When the schedule of a delivery began, as a column."""

@@ -34,8 +34,12 @@ def find_endpoint_facts(objects: Objects, endpoint_id: str, *, attempts_max: int
     """Return how an endpoint is."""
     health = objects.fetch(EndpointHealth, endpoint=endpoint_id)
     newest = page_deliveries(objects, endpoint_id, statuses=STATUSES, limit=attempts_max)
-    attempts = [one for delivery in newest.items for one in find_attempts(objects, delivery)]
-    attempts.sort(key=lambda one: one.number, reverse=True)
+    attempts = objects.find(
+        Attempt,
+        _attempt.delivery.in_([delivery.number for delivery in newest.items]),
+        order_by=_attempt.number.desc(),
+        limit=attempts_max,
+    )
     return EndpointFacts(
         health or EndpointHealth(endpoint=endpoint_id),
         {
@@ -47,7 +51,7 @@ def find_endpoint_facts(objects: Objects, endpoint_id: str, *, attempts_max: int
             )
             for status in STATUSES
         },
-        attempts[:attempts_max],
+        attempts,
     )
 
 

@@ -226,6 +226,41 @@ class Objects:
         self._connection.execute(delete(table_of(record)).where(*where))
         return self._connection.changes
 
+    def endpoints_due(self) -> list[tuple[str, bool]]:
+        """Return those for whom deliveries wait, and their mode; not slower with more that wait."""
+        rows = self._connection.run(
+            "WITH RECURSIVE due (endpoint) AS ("
+            " SELECT min(endpoint) FROM delivery WHERE next_attempt_at_ms IS NOT NULL"
+            " UNION ALL SELECT (SELECT min(endpoint) FROM delivery"
+            " WHERE endpoint > due.endpoint AND next_attempt_at_ms IS NOT NULL)"
+            " FROM due WHERE due.endpoint IS NOT NULL)"
+            " SELECT endpoint, (SELECT livemode FROM delivery WHERE endpoint = due.endpoint"
+            " AND next_attempt_at_ms IS NOT NULL LIMIT 1) FROM due WHERE endpoint IS NOT NULL"
+        )
+        return [(str(row[0]), bool(row[1])) for row in rows]
+
+    def deliveries_due(self, endpoint: str, *, now_ms: int, limit: int) -> list[records.Delivery]:
+        """Return an endpoint's deliveries whose next attempt is due, longest overdue first."""
+        rows = self._connection.run(
+            _due_sql(), {"endpoint": endpoint, "now_ms": now_ms, "most": limit}
+        )
+        return [_load(records.Delivery, row) for row in rows]
+
+    def end_attempt(self, before: records.Delivery, after: records.Delivery) -> bool:
+        """Store what an attempt made of a delivery, unless it was canceled or resent meanwhile."""
+        self._connection.run(
+            "UPDATE delivery SET status = ?, attempts = ?, next_attempt_at_ms = ?"
+            " WHERE number = ? AND status = 'pending' AND resent_ms IS ?",
+            (
+                after.status,
+                after.attempts,
+                after.next_attempt_at_ms,
+                before.number,
+                before.resent_ms,
+            ),
+        )
+        return self._connection.changes > 0
+
     def next_due_ms(self, endpoint: str, *, after_ms: int) -> int | None:
         """Return when an endpoint's next attempt after an instant is due."""
         rows = self._connection.run(
@@ -297,6 +332,15 @@ def _after_sql(table: Table, names: tuple[str, ...]) -> str:
     )
     # SQLAlchemy would bind an offset besides.
     return compile_statement(statement.order_by(table.c.number))[0] + " LIMIT :most"
+
+
+@cache
+def _due_sql() -> str:
+    column = tables.delivery.c
+    statement = select(*_columns(records.Delivery)).where(
+        column.endpoint == bindparam("endpoint"), column.next_attempt_at_ms <= bindparam("now_ms")
+    )
+    return compile_statement(statement.order_by(column.next_attempt_at_ms))[0] + " LIMIT :most"
 
 
 @cache

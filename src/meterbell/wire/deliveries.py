@@ -89,6 +89,19 @@ def render_health(
     }
 
 
+def render_resent(
+    endpoint: WebhookEndpoint, *, count: int, last: Delivery | None
+) -> dict[str, Any]:
+    """Return a `meterbell.resent`: how many deliveries were put back, and where to go on."""
+    return {
+        "object": "meterbell.resent",
+        "has_more": last is not None,
+        "last": None if last is None else delivery_id(last),
+        "resent": count,
+        "webhook_endpoint": endpoint.id,
+    }
+
+
 def circuit_state(health: EndpointHealth, *, now_ms: int) -> str:
     """Return `closed`, `open`, or `half_open` while a probe is due or under way."""
     if health.openings == 0 or health.probe_at_ms is None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from meterbell.ledger.deliveries import PIECE_MAX
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Attempt, Delivery, EndpointHealth
 from meterbell.store import tables
@@ -168,7 +169,19 @@ async def test_all_that_failed_is_sent_again(api: Api) -> None:
 
     for since, resent in ((NOW + 1, 0), (NOW, 2), (0, 0)):
         told = await api.made(path(endpoint, "resend_failed"), {"since": since})
-        assert (told["resent"], told["has_more"]) == (resent, False)
+        assert (told["resent"], told["has_more"], told["last"]) == (resent, False, None)
+
+
+async def test_all_that_failed_is_sent_again_in_pieces(api: Api) -> None:
+    endpoint = await endpoint_with(api, PIECE_MAX + 1)
+    await fail(api, *range(1, PIECE_MAX + 2))
+
+    first = await api.made(path(endpoint, "resend_failed"), {"since": 0})
+    assert (first["resent"], first["has_more"]) == (PIECE_MAX, True)
+    rest = await api.made(
+        path(endpoint, "resend_failed"), {"since": 0, "starting_after": first["last"]}
+    )
+    assert (rest["resent"], rest["has_more"], rest["last"]) == (1, False, None)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +193,8 @@ async def test_all_that_failed_is_sent_again(api: Api) -> None:
         ("resend_failed", {}, "since"),
         ("resend_failed", {"since": "-1"}, "since"),
         ("resend_failed", {"since": "soon"}, "since"),
+        ("resend_failed", {"since": "0", "starting_after": "dlv_99"}, "starting_after"),
+        ("resend_failed", {"since": "0", "starting_after": "evt_1"}, "starting_after"),
     ],
 )
 async def test_what_cant_be_sent_again(

@@ -10,7 +10,7 @@ from meterbell.api.find import find_in_path
 from meterbell.api.lists import LIMIT_DEFAULT, PAGING, envelope, require_one_cursor
 from meterbell.api.params import ID_LENGTH_MAX, Choice, Integer, Text
 from meterbell.errors import InvalidParamError
-from meterbell.ledger.deliveries import RESEND_MAX, resend, resend_failed
+from meterbell.ledger.deliveries import PIECE_MAX, resend, resend_failed
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, Event, ThinEvent, WebhookEndpoint
 from meterbell.store.deliveries import (
@@ -20,7 +20,12 @@ from meterbell.store.deliveries import (
     page_deliveries,
 )
 from meterbell.store.objects import Objects
-from meterbell.wire.deliveries import parse_delivery_id, render_delivery, render_health
+from meterbell.wire.deliveries import (
+    parse_delivery_id,
+    render_delivery,
+    render_health,
+    render_resent,
+)
 from meterbell.wire.objects import render_webhook_endpoint
 
 _PATH = "/meterbell/webhook_endpoints/{id}"
@@ -64,23 +69,27 @@ def _delivery(objects: Objects, endpoint: WebhookEndpoint, text: str) -> Deliver
     return objects.fetch(Delivery, number=number, endpoint=endpoint.id)
 
 
+def _cursor(objects: Objects, call: Call, endpoint: WebhookEndpoint, param: str) -> int | None:
+    """Return the number of the delivery that a parameter names; None if it was not sent."""
+    if param not in call.params:
+        return None
+    found = _delivery(objects, endpoint, call.params[param])
+    if found is None:
+        raise no_such_in_body("delivery", call.params[param], param=param)
+    return found.number
+
+
 def _list(call: Call) -> dict[str, Any]:
     require_one_cursor(call)
     objects, params = call.services.store.reader, call.params
     endpoint = _find(objects, call)
-    cursors: dict[str, int] = {}
-    for param, name in (("starting_after", "after"), ("ending_before", "before")):
-        if param in params:
-            found = _delivery(objects, endpoint, params[param])
-            if found is None:
-                raise no_such_in_body("delivery", params[param], param=param)
-            cursors[name] = found.number
     page = page_deliveries(
         objects,
         endpoint.id,
         statuses=[params["status"]] if "status" in params else STATUSES,
         limit=params.get("limit", LIMIT_DEFAULT),
-        **cursors,
+        after=_cursor(objects, call, endpoint, "starting_after"),
+        before=_cursor(objects, call, endpoint, "ending_before"),
     )
     return envelope(call, [render_delivery(one) for one in page.items], has_more=page.has_more)
 
@@ -110,14 +119,13 @@ def _resend(call: Call, transaction: Transaction) -> dict[str, Any]:
 
 def _resend_failed(call: Call, transaction: Transaction) -> dict[str, Any]:
     endpoint = _find_enabled(transaction.objects, call)
-    since_ms = call.params["since"] * 1000
-    again = resend_failed(transaction, endpoint, since_ms=since_ms)
-    return {
-        "object": "meterbell.resent",
-        "has_more": len(again) == RESEND_MAX,
-        "resent": len(again),
-        "webhook_endpoint": endpoint.id,
-    }
+    resent = resend_failed(
+        transaction,
+        endpoint,
+        since_ms=call.params["since"] * 1000,
+        after=_cursor(transaction.objects, call, endpoint, "starting_after") or 0,
+    )
+    return render_resent(endpoint, count=len(resent.deliveries), last=resent.last)
 
 
 def _ping(call: Call, transaction: Transaction) -> dict[str, Any]:
@@ -176,7 +184,7 @@ OPERATIONS = [
     Operation(
         method="POST",
         path=f"{_PATH}/resend_failed",
-        summary="Send an endpoint again what failed since a time, up to 500 deliveries at a time",
+        summary=f"Send an endpoint again what failed since a time, {PIECE_MAX} at a time",
         returns="meterbell.resent",
         params={
             "since": Integer(
@@ -184,7 +192,10 @@ OPERATIONS = [
                 maximum=_TIME_MAX,
                 required=True,
                 description="Unix seconds: earlier deliveries stay as they are.",
-            )
+            ),
+            "starting_after": Text(
+                length_max=ID_LENGTH_MAX, description="`last` of the answer before this one."
+            ),
         },
         write=_resend_failed,
     ),
