@@ -2,17 +2,21 @@
 
 import socket
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from meterbell.delivery.circuit import SLOTS
 from meterbell.delivery.lookup import Lookup
 from meterbell.delivery.sender import LOOKUP_SECONDS_MAX
+from meterbell.records import EndpointHealth
 from tests.builders import NOW
 from tests.delivery.delivery_run import open_delivery
 from tests.delivery.receiver import receiving
 from tests.support.hostile import DEAD_NAME, KINDS, hostile_endpoints, url_of
+from tests.support.memory import memory_kib
 from tests.support.virtual_time import VirtualClock, run_virtually
 
 TIMEOUT_SECONDS = 15
@@ -31,6 +35,8 @@ OUTCOMES = {
 WHOLE = {"hang", "tls_stall", "drip_head", "drip_body"}
 """Those that would go on for ever."""
 
+MEMORY_KIB_MORE_MAX = 100 * 1024
+
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_d2_every_attempt_ends_in_time_whatever_the_endpoint_does(
@@ -45,7 +51,7 @@ def test_d2_every_attempt_ends_in_time_whatever_the_endpoint_does(
 
     async def attempt() -> None:
         async with (
-            hostile_endpoints() as ports,
+            hostile_endpoints() as hostile,
             open_delivery(
                 tmp_path,
                 timeout_seconds=TIMEOUT_SECONDS,
@@ -53,7 +59,7 @@ def test_d2_every_attempt_ends_in_time_whatever_the_endpoint_does(
                 lookup=Lookup(resolve),
             ) as run,
         ):
-            await run.add_endpoint(url_of(kind, ports, 0))
+            await run.add_endpoint(url_of(kind, hostile.ports, 0))
             await run.emit()
             (made, *_) = await run.until_attempts(1)
             assert made.outcome == OUTCOMES[kind]
@@ -75,36 +81,49 @@ def test_d2_every_attempt_ends_in_time_whatever_the_endpoint_does(
 async def test_d2_a_hundred_hostile_endpoints_hold_up_nobody_and_lose_nothing(
     tmp_path: Path,
 ) -> None:
-    """Everything for the healthy one arrives while those that hang still do."""
+    """Everything for the healthy one arrives while each of the hostile ones does its worst."""
     gate = threading.Event()
+    asked: list[str] = []
 
-    def resolve(*_: object, **__: object) -> list[tuple[Any, ...]]:
+    def resolve(name: str, *_: object, **__: object) -> list[tuple[Any, ...]]:
+        asked.append(name)
         gate.wait()
         raise socket.gaierror(socket.EAI_NONAME, "no such name")
 
-    queued, healthy_events = 3, 10
+    of_each, queued, healthy_events = 10, 10, 10
     async with (
-        hostile_endpoints() as ports,
+        hostile_endpoints() as hostile,
         receiving() as healthy,
         open_delivery(tmp_path, start=False, timeout_seconds=600, lookup=Lookup(resolve)) as run,
     ):
-        hostile = [
-            await run.add_endpoint(url_of(kind, ports, number))
-            for number in range(10)
-            for kind in KINDS
-        ]
+        kinds = {}
+        for number in range(of_each):
+            for kind in KINDS:
+                url = url_of(kind, hostile.ports, number)
+                endpoint = await run.add_endpoint(url, enabled_events=["customer.created"])
+                kinds[endpoint.id] = kind
         await run.emit(queued)
-        endpoint = await run.add_endpoint(healthy.url, enabled_events=["customer.updated"])
+        before_kib = memory_kib()
         run.start()
+        for kind in WHOLE:
+            await hostile.until_reached(kind, of_each)
+        # Each of the others has failed at least once.
+        failing = of_each * (len(KINDS) - len(WHOLE) - 1)
+        await run.until(lambda: run.store.reader.count(EndpointHealth) >= failing)
+
+        endpoint = await run.add_endpoint(healthy.url, enabled_events=["customer.updated"])
         for _ in range(healthy_events):
             await run.emit(event_type="customer.updated")
         await run.until(lambda: run.statuses(endpoint).count("succeeded") == healthy_events)
 
         assert len(set(healthy.event_ids)) == len(healthy.event_ids) == healthy_events
-        stalled = [one for one in hostile if one.url.startswith("https")]
-        assert [run.attempts(one) for one in stalled] == [[]] * 10
-        waiting = [one for one in run.deliveries() if one.endpoint != endpoint.id]
-        # The hostile ones want updates of customers, too: nothing of theirs is done or gone.
-        assert len(waiting) == len(hostile) * (queued + healthy_events)
+        waiting = [one for one in run.deliveries() if one.endpoint in kinds]
+        assert Counter(kinds[one.endpoint] for one in waiting) == dict.fromkeys(
+            KINDS, of_each * queued
+        )
         assert {one.status for one in waiting} == {"pending"}
+        assert {kind: hostile.most[kind] for kind in WHOLE} == dict.fromkeys(WHOLE, of_each)
+        assert max(hostile.most.values()) <= of_each * SLOTS
+        assert len(asked) == len(set(asked)) > 0
+        assert memory_kib() - before_kib < MEMORY_KIB_MORE_MAX
         gate.set()

@@ -1,4 +1,4 @@
-"""Endpoints that do everything a sender must live with, each on a port of its own.
+"""Endpoints that do everything a sender must live with, each kind on a port of its own.
 
 `python -m tests.support.hostile` runs them until its input ends, and prints their ports as JSON.
 """
@@ -6,13 +6,16 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
-OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n"
 RETRY_AFTER = b"99999999999"
+BOUND_SECONDS = 30
 
 
 async def hang(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
@@ -85,18 +88,54 @@ def url_of(kind: str, ports: dict[str, int], number: int) -> str:
     return f"{scheme}://127.0.0.1:{ports[kind]}/{number}"
 
 
+@dataclass
+class Hostile:
+    """The endpoints while they run.
+
+    Attributes:
+        ports: By kind.
+        present: How many connections each kind has.
+        most: The most that each kind had at a time.
+    """
+
+    ports: dict[str, int] = field(default_factory=dict)
+    present: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+    _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def count(self, kind: str, change: int) -> None:
+        """Note that a connection began or ended."""
+        self.present[kind] += change
+        self.most[kind] = max(self.most[kind], self.present[kind])
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def until_reached(self, kind: str, count: int) -> None:
+        """Wait until a kind has had so many connections at a time."""
+        async with asyncio.timeout(BOUND_SECONDS), self._changed:
+            await self._changed.wait_for(lambda: self.most[kind] >= count)
+
+
 @asynccontextmanager
-async def hostile_endpoints() -> AsyncIterator[dict[str, int]]:
-    """Run all of them; give their ports by kind."""
+async def hostile_endpoints() -> AsyncIterator[Hostile]:
+    """Run all of them."""
+    hostile = Hostile()
     serving: set[asyncio.Task[None]] = set()
 
-    def begun(serve: Serve) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
+    def begun(kind: str) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]:
         async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await hostile.count(kind, 1)
+            behaving = asyncio.create_task(BEHAVIOURS[kind](reader, writer))
+            # Most go on for ever, and the sender breaks off.
+            closed = asyncio.create_task(writer.wait_closed())
             try:
-                with suppress(ConnectionError, asyncio.IncompleteReadError):
-                    await serve(reader, writer)
+                await asyncio.wait({behaving, closed}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 writer.close()
+                behaving.cancel()
+                closed.cancel()
+                await asyncio.gather(behaving, closed, return_exceptions=True)
+                await hostile.count(kind, -1)
 
         def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(served(reader, writer))
@@ -106,11 +145,12 @@ async def hostile_endpoints() -> AsyncIterator[dict[str, int]]:
         return connected
 
     servers = {
-        kind: await asyncio.start_server(begun(serve), "127.0.0.1", 0, backlog=4096)
-        for kind, serve in BEHAVIOURS.items()
+        kind: await asyncio.start_server(begun(kind), "127.0.0.1", 0, backlog=4096)
+        for kind in BEHAVIOURS
     }
+    hostile.ports |= {kind: one.sockets[0].getsockname()[1] for kind, one in servers.items()}
     try:
-        yield {kind: server.sockets[0].getsockname()[1] for kind, server in servers.items()}
+        yield hostile
     finally:
         for server in servers.values():
             server.close()
@@ -120,8 +160,8 @@ async def hostile_endpoints() -> AsyncIterator[dict[str, int]]:
 
 
 async def _main() -> None:
-    async with hostile_endpoints() as ports:
-        print(json.dumps(ports), flush=True)
+    async with hostile_endpoints() as hostile:
+        print(json.dumps(hostile.ports), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

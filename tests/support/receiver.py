@@ -1,12 +1,13 @@
 """A webhook endpoint for tests: keeps what it is sent, answers what it is told."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from typing_extensions import override
 
@@ -44,6 +45,31 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
+class _Server(ThreadingHTTPServer):
+    """Notes its connections.
+
+    Attributes:
+        taken: Where they came from.
+        open: Those that have not ended.
+    """
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler)
+        self.taken: set[Any] = set()
+        self.open: set[Any] = set()
+
+    @override
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.open.add(id(request))
+        self.taken.add(client_address)
+        super().process_request(request, client_address)
+
+    @override
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.open.discard(id(request))
+
+
 class WebhookReceiver:
     """An HTTP server on a loopback port of the system's choice; a context manager.
 
@@ -58,7 +84,7 @@ class WebhookReceiver:
         self.respond: Callable[[Received], Reply] | None = None
         self._received: list[Received] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler_type())
+        self._server = _Server(("127.0.0.1", 0), self._handler_type())
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -86,6 +112,13 @@ class WebhookReceiver:
             lambda: f"webhook number {count}; {len(self.received)} came",
             timeout_seconds=timeout_seconds,
         )
+
+    def settle(self) -> None:
+        """Wait until all that was sent before is answered; whoever sent it may be gone."""
+        with socket.create_connection(("127.0.0.1", self._server.server_port)) as last:
+            # Connections are taken in their order.
+            wait_for(lambda: last.getsockname() in self._server.taken, "last connection")
+        wait_for(lambda: not self._server.open, "end of the requests before")
 
     def __enter__(self) -> Self:
         self._thread.start()
