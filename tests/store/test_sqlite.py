@@ -14,6 +14,7 @@ from meterbell.ledger.deliveries import find_waiting
 from meterbell.records import Attempt, Customer, Delivery, Event
 from meterbell.store import tables
 from meterbell.store.base import Store
+from meterbell.store.dashboard_tables import customer_name
 from meterbell.store.migrations import migrate
 from meterbell.store.sqlite import SqliteStore
 from tests.store.entries import add_meter, make_entry, make_event
@@ -88,6 +89,18 @@ def read_attempts(store: Store) -> object:
     return store.reader.find(Attempt, tables.attempt.c.delivery == 7)
 
 
+def read_customers(store: Store) -> object:
+    columns = tables.customer.c
+    return store.reader.page(Customer, [columns.livemode == 1, columns.deleted == 0], limit=10)
+
+
+def find_customer_by_name(store: Store) -> object:
+    is_live = tables.customer.c.livemode == 1
+    return store.reader.find(
+        Customer, is_live, customer_name >= "a", customer_name < "b", order_by=customer_name
+    )
+
+
 @pytest.mark.parametrize(
     ("read", "plan"),
     [
@@ -97,6 +110,11 @@ def read_attempts(store: Store) -> object:
         (read_page, "SEARCH event USING INTEGER PRIMARY KEY (rowid<?)"),
         (read_page_backwards, "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)"),
         (read_customer, "SEARCH customer USING INDEX sqlite_autoindex_customer_1"),
+        (read_customers, "SEARCH customer USING INDEX customer_by_mode (livemode=? AND deleted=?)"),
+        (
+            find_customer_by_name,
+            "SEARCH customer USING INDEX customer_by_name (livemode=? AND <expr>>? AND <expr><?)",
+        ),
         (
             read_due,
             "SEARCH delivery USING INDEX delivery_due (endpoint=? AND next_attempt_at_ms<?)",

@@ -28,6 +28,7 @@ from meterbell.dashboard.assets import PREFIX, Assets
 from meterbell.dashboard.customer_app import CustomerPages
 from meterbell.dashboard.door import Door
 from meterbell.dashboard.figures import Figures
+from meterbell.dashboard.files import csv_pieces
 from meterbell.dashboard.live import LivePages, Moment
 from meterbell.dashboard.notices import NOTICES
 from meterbell.dashboard.routes import HOME_PATH, PAGES, ROUTES, SIGN_IN
@@ -47,6 +48,7 @@ from meterbell.dashboard.visit import (
     Action,
     Data,
     Done,
+    File,
     Jump,
     Page,
     Route,
@@ -191,9 +193,8 @@ class Dashboard:
         match route:
             case Page():
                 return await self._show(route, visit, site)
-            case Data():
-                body = encode_json(await route.read(visit))
-                return Response(body, headers=NOT_KEPT, media_type="application/json")
+            case Data() | File():
+                return await _read(route, visit)
             case Action():
                 return await self._act(route, visit, site)
             case Jump():
@@ -335,6 +336,15 @@ def _redirect(done: Done, site: Site) -> Response:
     if done.cookie is not None:
         response.headers.append("set-cookie", site.set_cookie(done.cookie))
     return response
+
+
+async def _read(route: Data | File, visit: Visit) -> Response:
+    if isinstance(route, Data):
+        body = encode_json(await route.read(visit))
+        return Response(body, headers=NOT_KEPT, media_type="application/json")
+    table = await route.read(visit)
+    headers = {**NOT_KEPT, "content-disposition": f'attachment; filename="{table.name}"'}
+    return StreamingResponse(csv_pieces(table.rows), headers=headers, media_type="text/csv")
 
 
 def _is_told(error: Exception) -> bool:

@@ -1,6 +1,6 @@
 """One visit of a page on its way, and the declarations of what a route shows and does."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -177,6 +177,23 @@ class Data:
     role: Role | None = "viewer"
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a file for a spreadsheet holds; the first row are headings."""
+
+    name: str
+    rows: AsyncIterator[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A route that answers a table as a file, in pieces."""
+
+    path: str
+    read: Callable[[Visit], Awaitable[Table]]
+    role: Role | None = "viewer"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
     """A route that only leads elsewhere."""
@@ -194,4 +211,4 @@ class Stream:
     role: Role | None = "viewer"
 
 
-Route = Page | Action | Data | Jump | Stream
+Route = Page | Action | Data | File | Jump | Stream

@@ -1,6 +1,7 @@
 """Usage over time for charts: one customer's, or that of all customers together, step by step."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -38,6 +39,12 @@ def start_of(at: int, step: Step) -> int:
     """Return when the step begins that an instant lies in; weeks begin on Monday, in UTC."""
     offset = _MONDAY if step == "week" else 0
     return at - (at - offset) % STEP_SECONDS[step]
+
+
+def month_start(at: int) -> int:
+    """Return when the calendar month of an instant begins, in UTC."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return int(moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp())
 
 
 def points(values: Mapping[int, int], *, start: int, end: int, step: Step) -> list[Point]:

@@ -1,4 +1,4 @@
-"""What the latest meter events say by a key of their payload."""
+"""The latest meter events: what they say by a key of their payload, and those of a customer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from heapq import nsmallest
 from typing import NamedTuple
 
 from meterbell.clock import Clock
-from meterbell.engine.model import EventRun, Meter
+from meterbell.engine.model import EventRun, Meter, MeterEvent
 from meterbell.engine.rows import value_of
 from meterbell.engine.state import State
 from meterbell.errors import InvalidParamError
+from meterbell.ids import CustomerId
 from meterbell.insight.waiting import in_thread
 from meterbell.store.base import LogView, Store
 
@@ -19,6 +20,8 @@ _SHOWN_MAX = 20
 _ROWS_AT_ONCE = 16
 # Of 500 meter events each, whosever they are.
 _ROWS_MAX = 2000
+# Of one hour.
+_WALKED_MAX = 50
 
 
 class Share(NamedTuple):
@@ -93,6 +96,42 @@ class RecentReader:
         deadline_ns = self._clock.monotonic_ns() + wait_ms * 1_000_000
         before = self._store.last_sequence() + 1
         return await in_thread(self._count, meter, key, events_max, before, deadline_ns)
+
+    async def of_customer(
+        self, meters: Sequence[Meter], customer: CustomerId, *, limit: int
+    ) -> list[MeterEvent]:
+        """Return a customer's latest meter events by their time, cancelled ones left out.
+
+        What it used in hours that were put away long ago is not among them, nor what the log has
+        forgotten.
+
+        Args:
+            meters: Those of them.
+            customer: Need not have any.
+            limit: At most so many.
+        """
+        table, heads = self._state.table, []
+        for meter in meters:
+            slot = self._state.slot(meter.id, customer)
+            if slot >= 0:
+                hours = table.hours_of(slot).items()
+                heads += [(hour, part.head) for hour, parts in hours for part in parts]
+        return await in_thread(self._latest, sorted(heads, reverse=True), limit)
+
+    def _latest(self, heads: Sequence[tuple[int, int]], limit: int) -> list[MeterEvent]:
+        """Return the latest of the events in some hours, latest hour first; in a thread."""
+        found: list[MeterEvent] = []
+        with self._store.view_log() as view:
+            for _, head in heads:
+                if len(found) >= limit:
+                    break
+                at, walked = head, 0
+                while at and walked < _WALKED_MAX and (event := view.find_event(at)) is not None:
+                    if at not in self._state.cancelled:
+                        found.append(event)
+                    at, walked = event.previous, walked + 1
+        found.sort(key=lambda event: (-event.timestamp, -event.sequence))
+        return found[:limit]
 
     def _count(
         self, meter: Meter, key: str, events_max: int, before: int, deadline_ns: int

@@ -1,8 +1,8 @@
 """The tables of the dashboard: users, what they changed, and use of keys."""
 
-from sqlalchemy import Column, Index, LargeBinary, Table, Text
+from sqlalchemy import Column, Index, LargeBinary, Table, Text, collate, func, literal_column
 
-from meterbell.store.tables import Flag, Whole, metadata, number_column
+from meterbell.store.tables import Flag, Whole, customer, metadata, number_column
 
 dashboard_user = Table(
     "dashboard_user",
@@ -77,3 +77,9 @@ customer_alert = Table(
     sqlite_strict=True,
 )
 """Alerts that customers set for themselves, on their pages; nothing else may be archived there."""
+
+customer_name = collate(func.json_extract(customer.c.details, literal_column("'$.name'")), "NOCASE")
+"""A customer's name as people look for it, written as the index below has it."""
+
+Index("customer_by_name", customer.c.livemode, customer_name)
+Index("customer_by_mode", customer.c.livemode, customer.c.deleted)

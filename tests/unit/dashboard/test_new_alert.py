@@ -216,9 +216,9 @@ async def test_customers_are_found_by_the_beginning_of_id_or_address(
     await api.made("/v1/customers", {"id": "cus_bob", "email": "bob@example.com"})
     await api.made("/v1/customers", {"id": "cus_live"}, key="sk_live_unit_tests")
 
-    by_id = await editor.get("/dashboard/test/alerts/customers?customer=cus_")
-    by_address = await editor.get("/dashboard/test/alerts/customers?customer=bob%40")
-    nothing = await editor.get("/dashboard/test/alerts/customers?customer=")
+    by_id = await editor.get("/dashboard/test/customers/options?customer=cus_")
+    by_address = await editor.get("/dashboard/test/customers/options?customer=bob%40")
+    nothing = await editor.get("/dashboard/test/customers/options?customer=")
 
     assert [name in by_id.text for name in ("cus_ada", "cus_bob", "cus_live")] == [
         True,

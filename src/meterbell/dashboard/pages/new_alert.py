@@ -8,8 +8,6 @@ from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.engine.value import format_value
 from meterbell.errors import InvalidParamError, RequestError
 from meterbell.ids import CustomerId, MeterId
-from meterbell.records import Customer
-from meterbell.store.tables import customer as customer_table
 from meterbell.wire.form import Form
 
 ANY, ONE = "any", "customer"
@@ -32,9 +30,6 @@ _MISSING = {
 _NO_INTEGER = "Write a whole number, 1 or more, with digits only: 80000."
 _WAIT_SECONDS = 2
 _SHOWN_CUSTOMERS = 5
-_FOUND_MAX = 10
-_QUERY_MAX = 255
-_LAST = "\U0010ffff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +54,6 @@ class NewAlertView:
     def problem_of(self, field: str) -> str:
         """Return what is wrong with a field."""
         return self.problem if field == self.field else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Customers:
-    """Customers to choose from: id, and an address to tell them apart."""
-
-    items: list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,29 +221,6 @@ def _alerts(visit: Visit, meter: MeterId) -> int:
     )
 
 
-async def _customers(visit: Visit) -> Customers:
-    """Return customers whose id or address begins with what is typed."""
-    query = visit.typed("customer").strip()[:_QUERY_MAX]
-    if not query:
-        return Customers([])
-    columns, objects = customer_table.c, visit.services.store.reader
-    found: dict[str, Customer] = {}
-    # One index each; together they would be read from end to end.
-    for column in (columns.id, columns.email):
-        matches = objects.find(
-            Customer,
-            columns.livemode == visit.livemode,
-            column >= query,
-            column < query + _LAST,
-            columns.deleted == 0,
-            order_by=column,
-            limit=_FOUND_MAX,
-        )
-        found |= {match.id: match for match in matches}
-    items = [(match.id, match.email or match.details.get("name") or "") for match in found.values()]
-    return Customers(items[:_FOUND_MAX])
-
-
 PAGE = Page(
     path="/alerts/new", template="new_alert.html", view=_view, role="editor", section="/alerts"
 )
@@ -266,13 +231,6 @@ ROUTES: list[Route] = [
         path="/alerts/preview",
         template="preview.html",
         view=_preview,
-        role="editor",
-        is_part=True,
-    ),
-    Page(
-        path="/alerts/customers",
-        template="customer_options.html",
-        view=_customers,
         role="editor",
         is_part=True,
     ),

@@ -155,7 +155,7 @@ customElements.define("usage-chart", class extends HTMLElement {
       ...this.size(),
       legend: { live: true },
       cursor: { y: false },
-      scales: { y: { range: (_chart, _low, high) => [0, Math.max(high, this.data.threshold ?? 0) * 1.08 || 1] } },
+      scales: { y: { range: (_chart, _low, high) => [0, Math.max(high, ...this.lines().map((line) => line.value)) * 1.08 || 1] } },
       axes: [
         { ...axis, size: 34, values: (_chart, instants, _axis, _space, step) => instants.map((at) => this.when(at, step)) },
         { ...axis, values: (_chart, numbers) => numbers.map((number) => compact.format(number)), size: 56 },
@@ -176,24 +176,36 @@ customElements.define("usage-chart", class extends HTMLElement {
     return (step < 86400 && !isMidnight ? timeOnly : dayOnly).format(date);
   }
 
+  // Thresholds; of an alert's own chart there is one.
+  lines() {
+    const { lines, threshold } = this.data;
+    return lines ?? (threshold == null ? [] : [{ label: "threshold", value: threshold }]);
+  }
+
   mark(chart) {
-    if (this.data.threshold == null) return;
     const { ctx, bbox } = chart;
     const ratio = devicePixelRatio;
-    const y = chart.valToPos(this.data.threshold, "y", true);
     ctx.save();
     ctx.strokeStyle = ctx.fillStyle = this.color("threshold");
     ctx.lineWidth = ratio;
     ctx.setLineDash([6 * ratio, 4 * ratio]);
-    ctx.beginPath();
-    ctx.moveTo(bbox.left, y);
-    ctx.lineTo(bbox.left + bbox.width, y);
-    ctx.stroke();
     ctx.font = `${12 * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "left";
     ctx.textBaseline = "bottom";
-    ctx.fillText(`threshold ${grouped(this.data.threshold)}`, bbox.left + 6 * ratio, y - 3 * ratio);
+    let labelled = Infinity;
+    for (const { label, value } of this.lines()) {
+      const y = chart.valToPos(value, "y", true);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      // One above the other would not be readable; the list below the chart names all of them.
+      if (Math.abs(labelled - y) < 14 * ratio) continue;
+      labelled = y;
+      ctx.fillText(`${label} ${grouped(value)}`, bbox.left + 6 * ratio, y - 3 * ratio, bbox.width);
+    }
     if (this.data.triggered) {
+      const y = chart.valToPos(this.data.threshold, "y", true);
       const x = chart.valToPos(this.data.triggered, "x", true);
       if (x >= bbox.left && x <= bbox.left + bbox.width) {
         ctx.setLineDash([]);

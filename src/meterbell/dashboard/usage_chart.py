@@ -1,0 +1,233 @@
+"""Usage of a meter over time: for a chart, for the table beside it, and for a file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meterbell.dashboard.formats import counted, group
+from meterbell.dashboard.usage import WAIT_MS
+from meterbell.dashboard.visit import Visit
+from meterbell.engine.model import Alert, Meter
+from meterbell.engine.progress import progress_of
+from meterbell.engine.series import Point, Step
+from meterbell.engine.state import is_plain
+from meterbell.engine.value import SCALE, format_value
+from meterbell.ids import CustomerId
+
+_DAY = 86_400
+_CUSTOMER_MAX = 255
+_LINES_MAX = 10
+_TABLE_ROWS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """So far back one can look, and in which steps; the first of them unless another is chosen."""
+
+    key: str
+    label: str
+    days: int
+    steps: tuple[Step, ...]
+
+
+SPANS = (
+    Span("1d", "24 hours", 1, ("hour",)),
+    Span("7d", "7 days", 7, ("hour", "day")),
+    Span("30d", "30 days", 30, ("day", "hour", "week")),
+    Span("90d", "90 days", 90, ("day", "week")),
+    Span("365d", "12 months", 365, ("week", "day")),
+)
+_USUAL = SPANS[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several views; a link."""
+
+    label: str
+    href: str
+    is_here: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be shown.
+
+    Attributes:
+        start: Unix seconds, and `end` too; it is not included.
+        customer: Empty for all together.
+        is_added_up: Whether a customer's total is to be shown, and not what came in each step.
+    """
+
+    span: Span
+    step: Step
+    start: int
+    end: int
+    customer: CustomerId
+    is_added_up: bool
+
+    @classmethod
+    def by(cls, visit: Visit, *, customer: CustomerId | None = None) -> "Asked":
+        """Return what the address asks for; what makes no sense is as if it were not there.
+
+        Args:
+            visit: Its query names range, step and customer.
+            customer: Only this one.
+        """
+        named = CustomerId(visit.query.get("customer", "").strip()[:_CUSTOMER_MAX])
+        span = next((span for span in SPANS if span.key == visit.query.get("range")), _USUAL)
+        wanted = visit.query.get("step")
+        now = visit.services.clock.now_ms() // 1000
+        return cls(
+            span=span,
+            step=next((step for step in span.steps if step == wanted), span.steps[0]),
+            start=now - span.days * _DAY,
+            end=now + 1,
+            customer=customer or named,
+            is_added_up=visit.query.get("show") != "steps",
+        )
+
+    def spans(self, visit: Visit) -> list[Choice]:
+        """Return what else can be chosen, as far as one can look back."""
+        return [
+            Choice(span.label, visit.here(range=span.key, notice=None), span == self.span)
+            for span in SPANS
+        ]
+
+    def steps(self, visit: Visit) -> list[Choice]:
+        """Return the steps that can be chosen."""
+        steps: tuple[Step, ...] = ("hour", "day", "week")
+        return [
+            Choice(f"By {step}", visit.here(step=step, notice=None), step == self.step)
+            for step in steps
+            if step in self.span.steps
+        ]
+
+    def shows(self, visit: Visit) -> list[Choice]:
+        """Return how a customer's usage can be shown."""
+        if not self.customer:
+            return []
+        return [
+            Choice("Added up", visit.here(show=None, notice=None), self.is_added_up),
+            Choice("In each step", visit.here(show="steps", notice=None), not self.is_added_up),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where an alert triggers for a customer, on the scale of its total, in units of 10^-12."""
+
+    title: str
+    value: int
+    is_triggered: bool
+
+    @property
+    def at(self) -> str:
+        """The same as an exact decimal."""
+        return format_value(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageChart:
+    """What a chart shows; in units of 10^-12.
+
+    Attributes:
+        points: What came in each step.
+        totals: What a customer's counter held at the end of each; None if that is not shown.
+        lines: Of alerts that watch the customer.
+        is_complete: Whether all usage was read.
+    """
+
+    label: str
+    points: list[Point]
+    totals: list[int | None] | None
+    lines: list[Line]
+    is_complete: bool
+
+    @property
+    def rows(self) -> list[tuple[int, str]]:
+        """The latest steps with usage, latest first: when they began in milliseconds, and usage."""
+        used = [point for point in self.points if point.value is not None]
+        return [(p.start * 1000, format_value(p.value or 0)) for p in used[: -_TABLE_ROWS - 1 : -1]]
+
+    def data(self, now: int) -> dict[str, object]:
+        """Return what a script draws; numbers for drawing only."""
+        shown: Sequence[int | None] = self.totals or [point.value for point in self.points]
+        return {
+            "label": self.label,
+            "times": [min(point.end, now) for point in self.points],
+            "values": [None if value is None else value / SCALE for value in shown],
+            "lines": [{"label": line.title, "value": line.value / SCALE} for line in self.lines],
+        }
+
+
+async def usage_chart(visit: Visit, meter: Meter, asked: Asked) -> UsageChart | None:
+    """Return a meter's usage; None for all customers of a meter for which it does not add up."""
+    series = visit.services.insight.series
+    if asked.customer:
+        found = await series.of_customer(
+            meter, asked.customer, start=asked.start, end=asked.end, step=asked.step
+        )
+        lines = _lines(visit, meter, asked.customer) if asked.is_added_up else []
+        totals = _totals(visit, meter, asked.customer, found.points) if asked.is_added_up else None
+        label = _label_of_one(visit, meter, asked, found.points)
+        return UsageChart(label, found.points, totals, lines, found.complete)
+    if not is_plain(meter):
+        return None
+    found = await series.of_all(
+        meter, start=asked.start, end=asked.end, step=asked.step, wait_ms=WAIT_MS
+    )
+    points = [point._replace(value=point.value or 0) for point in found.points]
+    used = sum(point.value or 0 for point in points)
+    label = f"All customers used {group(format_value(used))} in {asked.span.label}."
+    return UsageChart(label, points, None, [], found.complete)
+
+
+def _totals(
+    visit: Visit, meter: Meter, customer: CustomerId, points: Sequence[Point]
+) -> list[int | None]:
+    """Return what a customer's counter held at the end of each step."""
+    if meter.formula == "last":
+        newest: list[int | None] = []
+        for point in points:
+            newest.append(point.value if point.value is not None or not newest else newest[-1])
+        return newest
+    counter = visit.services.state.counter(meter.id, customer)
+    total = 0 if counter is None else counter.total
+    totals: list[int | None] = []
+    # Reckoned back from what it is now: what came before the first step is in it, too.
+    for point in reversed(points):
+        totals.append(total)
+        total -= point.value or 0
+    return totals[::-1]
+
+
+def _lines(visit: Visit, meter: Meter, customer: CustomerId) -> list[Line]:
+    """Return where alerts trigger for a customer: those it passed, and the next one."""
+    state = visit.services.state
+    counter = state.counter(meter.id, customer)
+    total = 0 if counter is None else counter.total
+    lines = []
+    for scope in state.watching(meter.id, customer):
+        active = [alert for alert in scope.alerts.values() if alert.status == "active"]
+        lines += [_line(visit, alert, customer, total) for alert in active]
+    lines.sort(key=lambda line: line.value)
+    next_one = next((at for at, line in enumerate(lines) if line.value > total), len(lines))
+    return lines[max(next_one - _LINES_MAX + 1, 0) : next_one + 1]
+
+
+def _line(visit: Visit, alert: Alert, customer: CustomerId, total: int) -> Line:
+    progress = progress_of(visit.services.state, alert, customer)
+    return Line(alert.title, total - progress.usage + alert.gte * SCALE, progress.triggered)
+
+
+def _label_of_one(visit: Visit, meter: Meter, asked: Asked, points: Sequence[Point]) -> str:
+    values = [point.value for point in points if point.value is not None]
+    if not values:
+        return f"{asked.customer} used nothing in {asked.span.label}."
+    counter = visit.services.state.counter(meter.id, asked.customer)
+    total = group(format_value(0 if counter is None else counter.total))
+    if meter.formula == "last":
+        return f"{asked.customer} is at {total}."
+    steps = counted(len(values), asked.step)
+    used = group(format_value(sum(values)))
+    return f"{asked.customer} used {used} in {asked.span.label}, in {steps}; {total} in all."
