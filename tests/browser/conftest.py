@@ -142,6 +142,12 @@ def little_data(server: ServerProcess, receiver: WebhookReceiver) -> World:
             "usage_threshold": {"gte": 10, "meter": meter.id, "recurrence": "one_time"},
         }
     )
+    client.raw_request(
+        "post",
+        "/v1/notification_channels",
+        name="<script>alert(4)</script> on call",
+        url="json://127.0.0.1:65535/",
+    )
     for value in ("4", "7.5"):
         client.v1.billing.meter_events.create(
             {

@@ -11,6 +11,7 @@ _PLACEHOLDER = re.compile(r"(\w+)/\{\w+\}")
 
 LISTS = {
     "alerts": "/v1/billing/alerts",
+    "channels": "/v1/notification_channels",
     "customers": "/v1/customers",
     "meters": "/v1/billing/meters",
     "requests": "/meterbell/requests",

@@ -177,6 +177,22 @@ async def ask(visit: Visit, operation: Operation, params: Form) -> dict[str, Any
     return await operation.answer(_call(visit, read_params(operation.declared, params), {}))
 
 
+async def perform(
+    visit: Visit, operation: Operation, *, action: str, ids: Mapping[str, str]
+) -> dict[str, Any]:
+    """Do what the API does in the world outside, note its outcome, and return what it answers.
+
+    Raises:
+        RequestError: The API would refuse it.
+    """
+    assert operation.answer is not None, f"{operation.path} does nothing outside"
+    answer = await operation.answer(_call(visit, {}, ids))
+    outcome = {"outcome": answer["outcome"]}
+    object_id = ids["id"]
+    await change_own(visit, lambda _: None, action=action, object_id=object_id, details=outcome)
+    return answer
+
+
 def _call(visit: Changer, params: dict[str, Any], ids: Mapping[str, str]) -> Call:
     return Call(
         services=visit.services,

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from meterbell.records import Delivery, EndpointHealth, WebhookEndpoint
+from meterbell.ledger.deliveries import Receiver
+from meterbell.records import Delivery, EndpointHealth
 from meterbell.wire.deliveries import circuit_state
 
 _OUTCOMES = {
@@ -63,9 +64,7 @@ def again_words(delivery: Delivery) -> str:
     return "Send now" if delivery.status == "pending" else "Resend"
 
 
-def state_of_endpoint(
-    endpoint: WebhookEndpoint, health: EndpointHealth | None, *, now_ms: int
-) -> State:
+def state_of_endpoint(endpoint: Receiver, health: EndpointHealth | None, *, now_ms: int) -> State:
     """Return how an endpoint is."""
     health = health or EndpointHealth(endpoint=endpoint.id)
     if endpoint.status == "disabled":

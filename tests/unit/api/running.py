@@ -1,6 +1,7 @@
 """The HTTP API without HTTP: requests go straight into the ASGI application.
 
-Below it everything is real but the clock, the ids and the deliveries, which nobody sends.
+Below it everything is real but the clock, the ids, the notifier, and the deliveries, which nobody
+sends.
 """
 
 import asyncio
@@ -19,7 +20,6 @@ from starlette.types import ASGIApp, Message
 from meterbell.api.routes import Api as HttpApi
 from meterbell.app import KEYS_FOLDER
 from meterbell.clock import SettableClock
-from meterbell.delivery.channels.notifier import Notifier
 from meterbell.delivery.egress import Egress
 from meterbell.delivery.listeners import EventFeed, Listeners
 from meterbell.delivery.lookup import Lookup
@@ -36,6 +36,7 @@ from meterbell.settings import Settings
 from meterbell.store.sqlite import SqliteStore
 from meterbell.wire.form import encode_form
 from tests.builders import NOW
+from tests.support.notifier import FakeNotifier
 from tests.support.vault import TEST_VAULT
 
 TEST_KEY = "sk_test_unit_tests"
@@ -80,6 +81,12 @@ class Api:
     clock: SettableClock
     key: str = TEST_KEY
     failures: list[Exception] = field(default_factory=list)
+
+    @property
+    def notifier(self) -> FakeNotifier:
+        """What looks at the URLs of channels and sends tests."""
+        assert isinstance(self.services.notifier, FakeNotifier)
+        return self.services.notifier
 
     async def send(
         self,
@@ -311,7 +318,7 @@ async def running_api(
         requests=RequestLog(
             store=store, committer=committer, clock=clock, days=settings.request_log_days
         ),
-        notifier=Notifier(settings),
+        notifier=FakeNotifier(),
     )
     task = asyncio.create_task(committer.run())
     try:
@@ -321,7 +328,6 @@ async def running_api(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await services.notifier.close()
         recovered.indexes.close()
         store.close()
 

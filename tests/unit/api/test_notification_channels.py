@@ -1,62 +1,19 @@
 """Notification channels over HTTP: what they take, what they show, and what they never show."""
 
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typing_extensions import override
 
-from meterbell.api.routes import Api as HttpApi
 from meterbell.api.v1.notification_channels import CHANNELS_MAX
 from meterbell.channel import NotificationChannel
-from meterbell.delivery.channels.notifier import Checked, Notifier
 from meterbell.delivery.outcome import Outcome
 from meterbell.records import Delivery
-from meterbell.settings import Settings
 from meterbell.wire.template import BODY_DEFAULT, TITLE_DEFAULT
-from tests.unit.api.running import LIVE_KEY, Api, Reply, running_api
+from tests.unit.api.running import LIVE_KEY, Api, Reply
 
 PATH = "/v1/notification_channels"
 URL = "slack://Planted/Planted/Planted"
-
-
-class FakeNotifier(Notifier):
-    """Looks at nothing and sends nothing.
-
-    Attributes:
-        sent: What it was told to send.
-        refusal: What it has against every URL.
-        outcome: What comes of every notice.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(Settings())
-        self.sent: list[tuple[str, str, str]] = []
-        self.refusal: str | None = None
-        self.outcome = Outcome("succeeded")
-
-    @override
-    async def check(self, url: str, *, livemode: bool) -> Checked:
-        return Checked(self.refusal, "Slack", "slack://****")
-
-    @override
-    async def send(self, url: str, *, livemode: bool, title: str, body: str) -> Outcome:
-        self.sent.append((url, title, body))
-        return self.outcome
-
-
-@pytest.fixture
-def notifier() -> FakeNotifier:
-    return FakeNotifier()
-
-
-@pytest.fixture
-async def api(tmp_path: Path, migrated: Path, notifier: FakeNotifier) -> AsyncIterator[Api]:
-    async with running_api(tmp_path, migrated) as running:
-        services = replace(running.services, notifier=notifier)
-        yield replace(running, app=HttpApi(services), services=services)
 
 
 def contents(folder: Path) -> bytes:
@@ -152,11 +109,9 @@ async def test_what_is_not_acceptable_is_refused_by_name(
     assert (await api.got(PATH))["data"] == []
 
 
-async def test_a_url_that_can_not_be_used_is_refused_with_the_reason(
-    api: Api, notifier: FakeNotifier
-) -> None:
+async def test_a_url_that_can_not_be_used_is_refused_with_the_reason(api: Api) -> None:
     channel = (await create(api)).body["id"]
-    notifier.refusal = "10.0.0.1 is not public."
+    api.notifier.refusal = "10.0.0.1 is not public."
 
     for reply in (await create(api), await api.post(f"{PATH}/{channel}", {"url": URL})):
         assert (reply.status, reply.error["param"]) == (400, "url")
@@ -175,15 +130,13 @@ async def test_there_are_only_so_many_channels(api: Api) -> None:
     assert (await api.post(PATH, {"name": "Live", "url": URL}, key=LIVE_KEY)).status == 200
 
 
-async def test_a_test_sends_a_notice_and_tells_what_came_of_it(
-    api: Api, notifier: FakeNotifier
-) -> None:
+async def test_a_test_sends_a_notice_and_tells_what_came_of_it(api: Api) -> None:
     channel = (await create(api, body="{customer.name}: {value} ({mode})")).body["id"]
     good = await api.made(f"{PATH}/{channel}/test")
-    notifier.outcome = Outcome("status_404", 404, None, b"no such webhook")
+    api.notifier.outcome = Outcome("status_404", 404, None, b"no such webhook")
     bad = await api.made(f"{PATH}/{channel}/test")
 
-    assert notifier.sent[0] == (URL, "Test from meterbell", "A test customer: 100 (test)")
+    assert api.notifier.sent[0] == (URL, "Test from meterbell", "A test customer: 100 (test)")
     assert (good["succeeded"], good["outcome"], good["channel"]) == (True, "succeeded", channel)
     assert (bad["succeeded"], bad["status_code"]) == (False, 404)
     assert bad["response"] == "no such webhook"

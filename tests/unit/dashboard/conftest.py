@@ -53,6 +53,7 @@ async def world(api: Api) -> World:
     await api.made("/v1/webhook_endpoints", hook)
     await api.use("12", customer=customer)
     key = await api.add_key("sk_test_of_the_world")
+    await api.made("/v1/notification_channels", {"name": "Sales <b>", "url": "slack://a/b/c"})
     await api.post("/v1/customers", {"nonsense": "<b>"})
     await api.services.requests.flush()
     listed = {
