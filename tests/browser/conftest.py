@@ -135,7 +135,7 @@ def little_data(server: ServerProcess, receiver: WebhookReceiver) -> World:
         }
     )
     customer = new_customer(server, "cus_harm", name="'\"><script>alert(2)</script>")
-    client.v1.billing.alerts.create(
+    alert = client.v1.billing.alerts.create(
         {
             "alert_type": "usage_threshold",
             "title": "</title><script>alert(3)</script>",
@@ -147,6 +147,7 @@ def little_data(server: ServerProcess, receiver: WebhookReceiver) -> World:
         "/v1/notification_channels",
         name="<script>alert(4)</script> on call",
         url="json://127.0.0.1:65535/",
+        alerts=[alert.id],
     )
     for value in ("4", "7.5"):
         client.v1.billing.meter_events.create(

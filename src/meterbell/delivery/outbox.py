@@ -10,7 +10,6 @@ from typing import Literal
 import msgspec
 import structlog
 
-from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
 from meterbell.clock import Clock
 from meterbell.delivery.circuit import after_attempt, is_given_up, is_open
 from meterbell.delivery.outcome import Outcome
@@ -28,6 +27,7 @@ from meterbell.ledger.deliveries import (
     cancel_some,
     disable,
     fail,
+    find_receiver,
     find_waiting,
     health_of,
 )
@@ -95,10 +95,7 @@ class Outbox:
 
     def endpoint(self, endpoint_id: str, *, livemode: bool) -> Receiver | None:
         """Return an endpoint or a channel as it is now, or None if it was deleted."""
-        reader = self._store.reader
-        if endpoint_id.startswith(CHANNEL_PREFIX):
-            return reader.get(NotificationChannel, endpoint_id, livemode=livemode)
-        return reader.get(WebhookEndpoint, endpoint_id, livemode=livemode)
+        return find_receiver(self._store.reader, endpoint_id, livemode=livemode)
 
     def event(self, delivery: Delivery) -> Event | ThinEvent | None:
         """Return the event to deliver, or None if it is not there."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from meterbell.channel import NotificationChannel
+from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import (
     Delivery,
@@ -181,6 +181,13 @@ def remove(transaction: Transaction, endpoint: Receiver) -> None:
 def forgive(transaction: Transaction, endpoint: Receiver) -> None:
     """Forget how an endpoint failed, because it was enabled or has another address now."""
     transaction.objects.delete(EndpointHealth, tables.endpoint_health.c.endpoint == endpoint.id)
+
+
+def find_receiver(objects: Objects, endpoint_id: str, *, livemode: bool) -> Receiver | None:
+    """Return an endpoint or a channel as it is now, or None if it was deleted."""
+    if endpoint_id.startswith(CHANNEL_PREFIX):
+        return objects.get(NotificationChannel, endpoint_id, livemode=livemode)
+    return objects.get(WebhookEndpoint, endpoint_id, livemode=livemode)
 
 
 def health_of(objects: Objects, endpoint_id: str) -> EndpointHealth:

@@ -194,8 +194,8 @@ async def test_no_secret_reaches_the_log(api: Api, secret: str) -> None:
 class _NoEntries(RequestLog):
     """A request log that fails if anything is told to it."""
 
-    def __init__(self) -> None:
-        self.feed = RequestFeed()
+    def __init__(self, real: RequestLog) -> None:
+        self.feed, self.keys = RequestFeed(), real.keys
 
     @override
     def add(self, **_facts: object) -> None:
@@ -220,7 +220,7 @@ async def test_accepted_usage_costs_the_log_nothing_while_nobody_watches(api: Ap
     await api.meter()
     await api.customer()
     token = (await api.json("/v2/billing/meter_event_session")).body["authentication_token"]
-    quiet = HttpApi(replace(api.services, requests=_NoEntries()))
+    quiet = HttpApi(replace(api.services, requests=_NoEntries(api.services.requests)))
     one = encode_form(usage())
     event = '{"event_name":"requests","identifier":"a","payload":'
     event += '{"stripe_customer_id":"cus_a","value":"1"}}'

@@ -143,7 +143,7 @@ def delivery(status: str, *, attempts: int = 0) -> Delivery:
 @pytest.mark.parametrize(
     ("deliveries", "word"),
     [
-        ([], "No endpoint"),
+        ([], "Nobody to tell"),
         ([delivery("succeeded"), delivery("succeeded")], "Delivered"),
         ([delivery("succeeded"), delivery("pending")], "Pending"),
         ([delivery("pending"), delivery("pending", attempts=2)], "Retrying"),

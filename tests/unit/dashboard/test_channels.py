@@ -188,7 +188,13 @@ async def test_notices_are_shown_with_their_attempts(api: Api, viewer: Visitor) 
     await add_attempts(api, ("status_500", 500, b"<i>oops"), ("succeeded", 200, b"ok"))
     shown = await viewer.get(f"{HERE}/{channel}")
     listed = await viewer.get(HERE)
+    (delivery,) = api.services.store.reader.find(Delivery)
+    event = (await api.events(type="billing.alert.triggered"))[0]["data"]["object"]
+    why = await viewer.get(f"/dashboard/test/alerts/{event['alert']['id']}?customer=cus_a")
 
+    assert delivery.endpoint == channel
+    assert f'<a href="{HERE}/{channel}">' in why.text
+    assert "Sales <b>" in why.words
     assert "All alerts Waiting" in waiting.words
     assert "Used up cus_a 12.5" in shown.words
     assert "2 attempts: Delivered" in shown.words

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from meterbell.channel import NotificationChannel
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.lists import list_page
 from meterbell.dashboard.states import State, state_of_delivery
@@ -13,7 +14,8 @@ from meterbell.engine.progress import Progress
 from meterbell.engine.value import format_value
 from meterbell.errors import NotFoundError
 from meterbell.ids import CustomerId
-from meterbell.records import AuditEntry, Delivery, TriggerRecord, WebhookEndpoint
+from meterbell.ledger.deliveries import Receiver, find_receiver
+from meterbell.records import AuditEntry, Delivery, TriggerRecord
 from meterbell.store.dashboard_tables import audit_entry
 from meterbell.store.tables import trigger
 from meterbell.wire.explanations import Explained, sentence
@@ -55,10 +57,11 @@ class ProgressLine:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLine:
-    """One event to one endpoint."""
+    """One event to one endpoint or channel; `href` is empty where it is deleted."""
 
     endpoint: str
-    url: str
+    href: str
+    name: str
     state: State
     attempts: int
     next_ms: int
@@ -175,7 +178,7 @@ def _trigger_line(visit: Visit, record: TriggerRecord) -> TriggerLine:
 
 def _state_of_all(deliveries: Sequence[Delivery]) -> State:
     if not deliveries:
-        return State("No endpoint", "calm")
+        return State("Nobody to tell", "calm")
     states = [state_of_delivery(delivery) for delivery in deliveries]
     # The worst one is told.
     for tone in ("bad", "warn", "calm"):
@@ -264,16 +267,24 @@ def _decimal(value: int | None) -> str:
     return "" if value is None else format_value(value)
 
 
+def _name_of(told: Receiver | None) -> str:
+    if told is None:
+        return "deleted"
+    return told.name if isinstance(told, NotificationChannel) else told.url
+
+
 def _deliveries(visit: Visit, explained: Explained) -> list[DeliveryLine]:
     lines = []
     for delivery in explained.fired.deliveries if explained.fired else ():
-        endpoint = visit.services.store.reader.get(
-            WebhookEndpoint, delivery.endpoint, livemode=visit.livemode
+        told = find_receiver(
+            visit.services.store.reader, delivery.endpoint, livemode=visit.livemode
         )
+        section = "channels" if isinstance(told, NotificationChannel) else "webhooks"
         lines.append(
             DeliveryLine(
                 endpoint=delivery.endpoint,
-                url=endpoint.url if endpoint else "deleted",
+                href=visit.url(f"/{section}/{delivery.endpoint}") if told else "",
+                name=_name_of(told),
                 state=state_of_delivery(delivery),
                 attempts=delivery.attempts,
                 next_ms=delivery.next_attempt_at_ms or 0,
