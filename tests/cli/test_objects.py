@@ -1,10 +1,13 @@
 """Keys, meters, alerts, customers, events, trigger: as tables and as JSON."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from meterbell.clock import SystemClock
 from tests.cli.conftest import Run, meterbell
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
@@ -227,7 +230,8 @@ def test_webhook_endpoints_from_creation_to_sending_again(run: Run) -> None:
         )
         receiver.status = 200
         again = run("webhooks", "resend", endpoint, event)
-        receiver.wait_for(2)
+        ping = run("webhooks", "ping", endpoint)
+        receiver.wait_for(3)
         none = data_of(run, "webhooks", "resend-failed", endpoint, "--since", "1h")
         shown = run("webhooks", "deliveries", endpoint, "--delivery", delivery)
         health = run("webhooks", "get", endpoint)
@@ -238,9 +242,25 @@ def test_webhook_endpoints_from_creation_to_sending_again(run: Run) -> None:
 
     assert "whsec_" in made.stdout
     assert delivery in again.stdout
+    assert "dlv_" in ping.stdout
     assert none == {"resent": 0}
     assert "status_500" in shown.stdout
     assert "closed" in health.stdout
     assert (off["status"], on["status"]) == ("disabled", "enabled")
     assert (refused.returncode, "Enable it first" in refused.stderr) == (1, True)
     assert (bad.returncode, "no duration" in bad.stderr) == (2, True)
+
+
+def test_very_many_failed_deliveries_are_sent_again_by_one_command(
+    run: Run, server: ServerProcess
+) -> None:
+    """Their events are missing, so that each fails again at once: that does not go on for ever."""
+    endpoint = data_of(run, "webhooks", "create", "http://127.0.0.1:9009/")["id"]
+    with closing(sqlite3.connect(server.data / "meterbell.db")) as database, database:
+        database.executemany(
+            "INSERT INTO delivery (event, endpoint, livemode, created_ms, status, attempts)"
+            " VALUES (?, ?, 0, ?, 'failed', 4)",
+            [(f"evt_none{number}", endpoint, SystemClock().now_ms()) for number in range(450)],
+        )
+
+    assert data_of(run, "webhooks", "resend-failed", endpoint, "--since", "1d") == {"resent": 450}

@@ -197,10 +197,21 @@ def resend(
     """Send an event to an endpoint or a destination again, or for the first time."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
         reply = api.post(object_path(_OURS, endpoint, "resend"), {"event": event})
-        if as_json:
-            print_raw_json(reply.body)
-        else:
-            print_table(_DELIVERY_COLUMNS, [_delivery_row(reply.data)], empty="")
+        _show_delivery(reply, as_json=as_json)
+
+
+@app.command(epilog=examples("meterbell webhooks ping we_12"))
+def ping(
+    endpoint: EndpointArgument,
+    *,
+    api_key: ApiKeyOption = None,
+    api_base: ApiBaseOption = None,
+    data: DataOption = DATA_DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Send an endpoint or a destination an event that says nothing, to see whether it arrives."""
+    with connected(api_key=api_key, api_base=api_base, data=data) as api:
+        _show_delivery(api.post(object_path(_OURS, endpoint, "ping")), as_json=as_json)
 
 
 @app.command(
@@ -313,6 +324,13 @@ def _delivery_row(delivery: dict[str, Any]) -> tuple[str, ...]:
         text_or_dash(delivery["next_attempt"]),
         delivery["event"],
     )
+
+
+def _show_delivery(reply: Reply, *, as_json: bool) -> None:
+    if as_json:
+        print_raw_json(reply.body)
+    else:
+        print_table(_DELIVERY_COLUMNS, [_delivery_row(reply.data)], empty="")
 
 
 def _attempt_row(attempt: dict[str, Any]) -> tuple[str, ...]:
