@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from meterbell.api.routes import Api as HttpApi
+from meterbell.api.stored_keys import create_key, roll_key
 from meterbell.app import running
 from meterbell.clock import SystemClock
 from meterbell.ids import RandomIds
@@ -190,7 +191,8 @@ class Company:
         yield since + 1, lambda: self._alert("20 million tokens", "tokens", 20_000_000)
         yield _DAYS * _DAY_HOURS - 34, lambda: self._alert("New plan: 1 million", "tokens", 10**6)
         yield since + 30, lambda: self._switch("Trial used up", "deactivate")
-        yield since + 31, self._choose
+        yield _DAYS * _DAY_HOURS - 3, self._develop
+        yield _DAYS * _DAY_HOURS - 2, self._choose
 
     async def _alert(self, title: str, meter: str, gte: int, customer: str = "") -> None:
         threshold = {"meter": self._meters[meter], "gte": gte, "recurrence": "one_time"}
@@ -203,6 +205,29 @@ class Company:
     async def _switch(self, title: str, verb: str) -> None:
         await self._api.made(f"/v1/billing/alerts/{self._alerts[title]}/{verb}")
         await self._note(f"alert.{verb}", self._alerts[title])
+
+    async def _develop(self) -> None:
+        """Make keys, a request that is refused, and usage that can't be counted."""
+
+        def command(changes: Transaction) -> None:
+            create_key(changes, livemode=False, permission="all", name="backend")
+            create_key(changes, livemode=False, permission="ingest", name="usage collector")
+            old = create_key(changes, livemode=False, permission="all", name="laptop")
+            roll_key(changes, old.record, ends_at=changes.now + _DAY_HOURS * 3600)
+
+        await self._api.services.committer.execute(command)
+        session = await self._api.json("/v2/billing/meter_event_session")
+        bad = [_event("tokens", "cus_unknown", 5), _event("api_requests", self._customers[0], -0.5)]
+        bad[1]["payload"] = {"stripe_customer_id": self._customers[0], "value": "many"}
+        await self._api.json(
+            "/v2/billing/meter_event_stream",
+            {"events": [*bad, _event("seats", self._customers[0], 1)]},
+            key=session.body["authentication_token"],
+        )
+        refused = await self._api.post(
+            "/v1/billing/alerts", {"alert_type": "usage_threshold", "title": "Half used"}
+        )
+        self.shown.examples["requests"] = refused.headers["request-id"]
 
     async def _note(self, action: str, object_id: str) -> None:
         """Write what was done into the audit log, as if somebody had done it on a page."""

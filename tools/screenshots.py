@@ -1,4 +1,4 @@
-"""Takes a picture of every page of the dashboard; `make screenshots` calls it.
+"""Takes a picture of every page of the dashboard, and of a customer page, for `make screenshots`.
 
 The pages are taken from the dashboard's own list, so a page that is new is in it. Each is shown
 with a made-up company's data, light and dark, on a desktop and on a phone. The page of the docs
@@ -12,12 +12,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from meterbell.dashboard.routes import PAGES
-from meterbell.dashboard.visit import Page
 from tests.support.chromium import launch
 from tests.support.dashboard import address
 from tests.support.receiver import WebhookReceiver
@@ -25,6 +25,7 @@ from tests.support.server import ServerProcess
 from tools.demo_data import KEY, Endpoints, Shown, fill
 
 FOLDER = Path("docs/img/dashboard")
+CUSTOMER_PAGE = "customer_page"
 DOCS = Path("docs/dashboard-pictures.md")
 _INTRODUCTION = """# The dashboard in pictures
 
@@ -42,6 +43,15 @@ _LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\w+")
 _IS_DRAWN = """() => !document.querySelector(".htmx-request")
     && [...document.querySelectorAll("usage-chart")].every((it) => it.querySelector("canvas"))"""
 _HTTP_TEAPOT = 418
+
+
+class Picture(NamedTuple):
+    """What to take a picture of, in every way."""
+
+    name: str
+    address: str
+    is_signed_in: bool
+    has_scripts: bool
 
 
 def main(wanted: list[str]) -> None:
@@ -75,7 +85,7 @@ def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list
     total = 0
     for device, (size, scale, height) in _DEVICES.items():
         for scheme in ("light", "dark"):
-            for name, page, is_open in pages(wanted):
+            for picture in pictures(server, shown, wanted):
                 with browser.new_context(
                     base_url=server.url,
                     viewport=size,
@@ -84,19 +94,18 @@ def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list
                     reduced_motion="reduce",
                     locale="en-GB",
                     timezone_id="UTC",
-                    java_script_enabled=not is_open,
+                    java_script_enabled=picture.has_scripts,
                 ) as context:
-                    if not is_open:
+                    if picture.is_signed_in:
                         context.add_cookies(session)
                     tab = context.new_page()
-                    query = shown.queries.get(page.path, "")
-                    tab.goto(address(page, shown.examples) + (f"?{query}" if query else ""))
-                    if not is_open:
+                    tab.goto(picture.address)
+                    if picture.has_scripts:
                         tab.wait_for_function(_IS_DRAWN)
-                    picture = picture_of(tab, height_max=height)
-                (FOLDER / f"{name}-{device}-{scheme}.webp").write_bytes(picture)
-                total += len(picture)
-    names = [name for name, _page, _is_open in pages([])]
+                    taken = picture_of(tab, height_max=height)
+                (FOLDER / f"{picture.name}-{device}-{scheme}.webp").write_bytes(taken)
+                total += len(taken)
+    names = [picture.name for picture in pictures(server, shown, [])]
     DOCS.write_text("\n".join([_INTRODUCTION, *(section(name) for name in names)]))
     print(f"{total // 1000} kB in {FOLDER}")  # noqa: T201 - a command's answer
 
@@ -115,13 +124,24 @@ def section(name: str) -> str:
     return "\n".join([f"## {title}\n", *shown])
 
 
-def pages(wanted: list[str]) -> Iterator[tuple[str, Page, bool]]:
-    """Yield the name and the declaration of each page, and whether it is open to everybody."""
+def pictures(server: ServerProcess, shown: Shown, wanted: list[str]) -> Iterator[Picture]:
+    """Yield what to take pictures of: every page, or those named."""
     for page in PAGES:
         name = Path(page.template).stem
         if not page.is_part and (not wanted or name in wanted):
+            query = shown.queries.get(page.path, "")
+            place = address(page, shown.examples) + (f"?{query}" if query else "")
+            is_open = page.role is None
             # Without scripts: a sign-in link would send itself.
-            yield name, page, page.role is None
+            yield Picture(name, place, is_signed_in=not is_open, has_scripts=not is_open)
+    if not wanted or CUSTOMER_PAGE in wanted:
+        made: Any = server.client.raw_request(
+            "post",
+            "/v1/customer_pages",
+            customer=shown.examples["customers"],
+            allow_alerts="true",
+        ).data
+        yield Picture(CUSTOMER_PAGE, made["url"], is_signed_in=False, has_scripts=True)
 
 
 def picture_of(tab: Tab, *, height_max: int) -> bytes:

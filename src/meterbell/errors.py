@@ -8,7 +8,7 @@ MeterbellError
 │   ├── DuplicateIdentifierError  the identifier was counted before (C2)
 │   ├── LimitReachedError         one more would pass a documented limit
 │   ├── AuthenticationError       no key, or a key that is not known
-│   ├── TooManyAttemptsError      too many wrong passwords came lately
+│   ├── TooManyAttemptsError      too many wrong passwords came lately, or views of one page
 │   ├── SessionExpiredError       the token of a stream has lived for its 15 minutes
 │   ├── PermissionDeniedError     the key may not do this
 │   ├── IdempotencyMismatchError  an Idempotency-Key was used before for something else
@@ -79,7 +79,7 @@ class AuthenticationError(RequestError):
 
 
 class TooManyAttemptsError(RequestError):
-    """Too many wrong passwords came lately."""
+    """Too many wrong passwords came lately, or too many views of one customer's page."""
 
 
 class SessionExpiredError(RequestError):

@@ -30,8 +30,14 @@ from meterbell.dashboard.customer_view import view_customer
 from meterbell.dashboard.customer_visit import CustomerVisit
 from meterbell.dashboard.session import find_site, require_own_site
 from meterbell.dashboard.templates import Templates
-from meterbell.errors import MethodNotAllowedError, NotFoundError, RequestError
+from meterbell.errors import (
+    MethodNotAllowedError,
+    NotFoundError,
+    RequestError,
+    TooManyAttemptsError,
+)
 from meterbell.records import Customer
+from meterbell.requestlog.per_second import PerSecond
 from meterbell.services import Services
 from meterbell.wire.form import parse_form
 from meterbell.wire.page_tokens import PageClaims, read_page
@@ -41,6 +47,9 @@ _CHANGES: dict[str, tuple[Callable[[CustomerVisit], Awaitable[None]], str]] = {
     "alerts/archive": (archive_alert, "archived"),
 }
 """What forms do, with the notice that says so."""
+
+PER_SECOND_MAX = 20
+"""Requests for one customer's page that are answered in each second."""
 
 _ENDED = "This link has ended. You get a new one where you got this one."
 _UNKNOWN = "This link is not valid. You get a new one where you got this one."
@@ -56,6 +65,7 @@ class CustomerPages:
         self._services = services
         self._templates = templates
         self._key = services.vault.derive(KEY_PURPOSE)
+        self._asked = PerSecond[tuple[bool, str]](PER_SECOND_MAX)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -118,9 +128,14 @@ class CustomerPages:
 
         Raises:
             NotFoundError: It is not one of ours, it has ended, or the customer was deleted.
+            TooManyAttemptsError: The customer's page is asked for too often.
         """
         if claims is None:
             raise NotFoundError(_UNKNOWN)
+        if not self._asked.allows(
+            (claims.livemode, claims.customer), self._services.clock.now_ms()
+        ):
+            raise TooManyAttemptsError("This page is asked for too often. Try again in a moment.")
         objects = self._services.store.reader
         customer = objects.get(Customer, claims.customer, livemode=claims.livemode)
         is_over = self._services.clock.now_ms() >= claims.expires_at * 1000

@@ -20,6 +20,7 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import RequestEntry
 from meterbell.requestlog.feed import RequestFeed
 from meterbell.requestlog.key_use import KeyUse
+from meterbell.requestlog.per_second import PerSecond
 from meterbell.requestlog.redaction import shown_path, shown_text
 from meterbell.store import tables
 from meterbell.store.base import Store
@@ -85,8 +86,8 @@ class RequestLog:
         self.left_out = 0
         self._waiting: list[RequestEntry] = []
         self._skipped: dict[bool | None, int] = {}
-        self._failures = _PerSecond(FAILURES_PER_SECOND)
-        self._shown = _PerSecond(SHOWN_PER_SECOND)
+        self._failures = PerSecond[bool | None](FAILURES_PER_SECOND)
+        self._shown = PerSecond[None](SHOWN_PER_SECOND)
         self._news = asyncio.Event()
         self._flushing = asyncio.Lock()
 
@@ -220,26 +221,6 @@ class RequestLog:
             return True
         self.feed.skip()
         return False
-
-
-class _PerSecond:
-    """Lets so many through in each second, for each of a few kinds."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._second = 0
-        self._counts: dict[bool | None, int] = {}
-
-    def allows(self, kind: bool | None, now_ms: int) -> bool:  # noqa: FBT001
-        second = now_ms // 1000
-        if second != self._second:
-            self._second = second
-            self._counts.clear()
-        count = self._counts.get(kind, 0)
-        if count >= self._limit:
-            return False
-        self._counts[kind] = count + 1
-        return True
 
 
 def _store(entries: Sequence[RequestEntry], transaction: Transaction) -> None:

@@ -221,7 +221,7 @@ async def test_requests_come_in_pages(api: Api, viewer: Visitor) -> None:
     assert older is not None
     second = await viewer.get(older[1].replace("&amp;", "&"))
 
-    assert [page.text.count("POST /v1/customers</a>") for page in (first, second)] == [25, 5]
+    assert [page.text.count(">/v1/customers</a>") for page in (first, second)] == [25, 5]
     assert 'rel="prev"' in second.text
 
 

@@ -36,6 +36,9 @@ _TABS = (
     ("Requests", f"{SECTION}/requests"),
     ("Error reports", f"{SECTION}/errors"),
 )
+_ENDED_MAX = 10
+"""Keys that are over are shown for a look back, not for ever."""
+
 _OVERLAP_SECONDS = 24 * 3600
 _FORM: dict[str, Param] = {
     "name": Text(length_max=NAME_LENGTH_MAX, can_unset=True, is_plain=True),
@@ -126,7 +129,9 @@ def _keys(visit: Visit) -> list[KeyLine]:
     )
     used = visit.services.requests.keys.last_ms()
     lines = [_line(key, key_status(key, now), used.get(key.id, 0)) for key in found]
-    return sorted(lines, key=lambda line: not line.can_revoke)  # those that work first
+    working = [line for line in lines if line.can_revoke]
+    ended = [line for line in lines if not line.can_revoke]
+    return working + ended[:_ENDED_MAX]
 
 
 def _line(key: ApiKey, status: str, used_ms: int) -> KeyLine:
