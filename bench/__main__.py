@@ -36,6 +36,8 @@ _HELP = {
     "start_customers": "customers at the timed starts",
     "overload_connections": "connections that offer three times the capacity",
     "overload_queue": "the server's --queue-max under overload; 0 for its default",
+    "pages_customers": "customers whose usage the dashboard's pages show",
+    "pages_events": "meter events behind the dashboard's pages",
     "module": "what to run in place of meterbell, to try the benchmark itself",
 }
 

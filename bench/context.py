@@ -33,6 +33,8 @@ class Options(Struct, kw_only=True):
     start_customers: int = 200_000
     overload_connections: int = 1000
     overload_queue: int = 1500
+    pages_customers: int = 100_000
+    pages_events: int = 10_000_000
     module: str = "meterbell"
 
 

@@ -6,6 +6,7 @@ from bench.context import Context
 from bench.outcome import Outcome
 from bench.parts.flat import alerts, customers, stored
 from bench.parts.latency import open_loop, triggers
+from bench.parts.pages import pages
 from bench.parts.start import start
 from bench.parts.stress import overload, reads, slow_disk
 from bench.parts.throughput import stream, v1
@@ -24,4 +25,5 @@ PARTS: dict[str, Part] = {
     "slow-disk": slow_disk,
     "overload": overload,
     "reads": reads,
+    "pages": pages,
 }
