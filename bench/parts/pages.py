@@ -15,12 +15,23 @@ from bench.fill import Filled, Filling, fill
 from bench.outcome import Chart, Outcome, Series, Table
 from bench.services import free_port
 from meterbell.dashboard.routes import PAGES
+from meterbell.dashboard.visit import Page
 from tests.support.dashboard import DOOR, LISTS, NUMBERED, address
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_for
 
 _ASKS = 50
 _BASELINE = "/healthz"
+_QUERIES = {
+    "/alerts/preview": "meter={meters}&gte=1000",
+    "/alerts/{id}": "customer={customers}",
+    "/customers": "q=cus_0001",
+    "/customers/options": "customer=cus_0001",
+    "/meters/{id}": "range=30d&step=hour",
+    "/meters/{id}/by-key": "key=region",
+    "/search": "q=nothing",
+}
+"""What is asked for, where a page shows little without."""
 _ASSET = re.compile(r'(?:href|src)="(/dashboard/static/[^"]+)"')
 _OK = 200
 _START_SECONDS = 300
@@ -94,9 +105,7 @@ def pages(context: Context) -> Outcome:
         try:
             baseline = _measured(browser, _BASELINE, path=_BASELINE, is_part=False)
             found = [
-                _measured(
-                    browser, address(page, world), path=page.path or "/", is_part=page.is_part
-                )
+                _measured(browser, _place(page, world), path=page.path, is_part=page.is_part)
                 for page in PAGES
                 if page.path not in DOOR
             ]
@@ -104,6 +113,12 @@ def pages(context: Context) -> Outcome:
             browser.close()
     _conclude(outcome, filling, baseline, found)
     return outcome
+
+
+def _place(page: Page, world: Mapping[str, str]) -> str:
+    """Return where a page is found, with an example of what it is asked for."""
+    query = _QUERIES.get(page.path, "").format(**world)
+    return f"{address(page, world)}?{query}" if query else address(page, world)
 
 
 def _world(server: ServerProcess, filled: Filled) -> Mapping[str, str]:

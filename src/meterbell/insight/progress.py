@@ -30,6 +30,7 @@ _QUICK_NS = 5_000_000
 # Customers whose standings are kept, 25 bytes each.
 _KEPT_MAX = 4_000_000
 _NEAREST_READ_MAX = 5_000_000
+_NEAREST_KEPT_MAX = 32
 
 
 class ProgressPage(NamedTuple):
@@ -48,6 +49,23 @@ class Nearest(NamedTuple):
 
     items: list[Progress]
     complete: bool
+
+
+class _Asked(NamedTuple):
+    """Whose nearest customers are wanted, see `ProgressReader.nearest`."""
+
+    livemode: bool
+    meter: MeterId | None
+    limit: int
+
+
+class _KeptNearest(NamedTuple):
+    """Who was nearest; the rest is as in `_Kept`."""
+
+    found: Nearest
+    version: tuple[int, int]
+    read_at_ns: int
+    cost_ns: int
 
 
 class _Kept(NamedTuple):
@@ -89,6 +107,8 @@ class ProgressReader:
         self._nearest_read_max = nearest_read_max
         self._kept: dict[AlertId, _Kept] = {}
         self._reading = asyncio.Lock()
+        self._nearest: dict[_Asked, _KeptNearest] = {}
+        self._reading_nearest: asyncio.Task[_KeptNearest] | None = None
 
     async def towards(
         self, alert: Alert, *, limit: int, waiting: bool = False, after: CustomerId | None = None
@@ -125,6 +145,50 @@ class ProgressReader:
             meter: Only alerts on this meter; None for all meters.
         """
         assert 1 <= limit <= LIMIT_MAX, limit
+        asked = _Asked(livemode, meter, limit)
+        kept = self._nearest.get(asked)
+        if kept is None or (kept.version != self._version and kept.cost_ns < _QUICK_NS):
+            kept = await self._read_nearest(asked)
+        elif kept.version != self._version and self._is_rested(kept) and self._may_look():
+            # Nobody waits: what was found the last time is shown, as far as it is now.
+            self._reading_nearest = asyncio.create_task(self._read_nearest(asked))
+        now = [
+            progress_of(self._state, self._state.alerts[item.alert.id], item.customer)
+            for item in kept.found.items
+            if self._may_fire(item)
+        ]
+        return Nearest(
+            nearest([item for item in now if not item.triggered], limit), kept.found.complete
+        )
+
+    def _may_fire(self, item: Progress) -> bool:
+        """Return whether an alert may still fire for a customer."""
+        alert = self._state.alerts[item.alert.id]
+        return (
+            alert.status == "active"
+            and self._state.meters[alert.meter].status == "active"
+            and item.customer in self._state.customers[alert.livemode]
+        )
+
+    def _may_look(self) -> bool:
+        """Return whether nobody looks for the nearest now."""
+        return self._reading_nearest is None or self._reading_nearest.done()
+
+    def _is_rested(self, kept: _KeptNearest) -> bool:
+        return self._clock.monotonic_ns() - kept.read_at_ns >= _REST * kept.cost_ns
+
+    async def _read_nearest(self, asked: _Asked) -> _KeptNearest:
+        version, begun_ns = self._version, self._clock.monotonic_ns()
+        found = await self._look_for_nearest(asked)
+        now_ns = self._clock.monotonic_ns()
+        kept = _KeptNearest(found, version, now_ns, now_ns - begun_ns)
+        if len(self._nearest) >= _NEAREST_KEPT_MAX:
+            self._nearest.clear()
+        self._nearest[asked] = kept
+        return kept
+
+    async def _look_for_nearest(self, asked: _Asked) -> Nearest:
+        livemode, meter, limit = asked
         found: list[Progress] = []
         read = 0
         for alert in list(_any_customer_alerts(self._state, livemode=livemode, meter=meter)):

@@ -1,5 +1,6 @@
 """Usage over time for charts, and who used most: of one customer, or of all together."""
 
+from collections.abc import Mapping, Sequence
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId, MeterId
 from meterbell.insight.sums import Sums
 from meterbell.insight.waiting import in_thread
-from meterbell.ledger.hours import read_hours
+from meterbell.ledger.hours import read_hours_of
 from meterbell.store.base import Store
 
 TOP_MAX = 100
@@ -94,22 +95,46 @@ class SeriesReader:
             InvalidParamError: The range is empty, or has too many steps.
             StoreUnavailableError: The store holds damaged hours.
         """
+        (found,) = await self.of_meters([meter], customer, start=start, end=end, step=step)
+        return found
+
+    async def of_meters(
+        self, meters: Sequence[Meter], customer: CustomerId, *, start: int, end: int, step: Step
+    ) -> list[Series]:
+        """Return one customer's usage of several meters, read together; see `of_customer`."""
         start, end = _aligned(start, end, step)
-        slot, table = self._state.slot(meter.id, customer), self._state.table
-        if slot < 0:
-            return Series(points({}, start=start, end=end, step=step), complete=True)
-        hours, until = table.hours_of(slot), table.stored_until(slot)
-        counting = counting_in_windows(meter, table.load(slot))
-        if until:
-            await in_thread(self._add_stored, hours, slot, until, start, end)
-        seconds = STEP_SECONDS["hour" if step == "hour" else "day"]
+        table = self._state.table
+        slots = [self._state.slot(meter.id, customer) for meter in meters]
+        hours = {slot: table.hours_of(slot) for slot in slots if slot >= 0}
+        until = {slot: table.stored_until(slot) for slot in hours}
+        counting = [
+            counting_in_windows(meter, table.load(slot)) if slot >= 0 else None
+            for meter, slot in zip(meters, slots, strict=True)
+        ]
+        if any(until.values()):
+            await in_thread(self._add_stored, hours, until, start, end)
+        return [
+            self._series(meter, hours.get(slot, {}), counts, start=start, end=end, step=step)
+            for meter, slot, counts in zip(meters, slots, counting, strict=True)
+        ]
+
+    @staticmethod
+    def _series(
+        meter: Meter,
+        hours: Hours,
+        counting: frozenset[int] | None,
+        *,
+        start: int,
+        end: int,
+        step: Step,
+    ) -> Series:
         found = summarize(
             meter,
             hours,
             counting=counting,
             start=start,
             end=end,
-            window_seconds=seconds,
+            window_seconds=STEP_SECONDS["hour" if step == "hour" else "day"],
             hour_events=lambda _: (),
         )
         values = {summary.start: summary.value for summary in found}
@@ -235,10 +260,16 @@ class SeriesReader:
             del self._used[next(iter(self._used))]
         return sums
 
-    def _add_stored(self, hours: Hours, slot: int, until: int, start: int, end: int) -> None:
+    def _add_stored(
+        self, hours: Mapping[int, Hours], until: Mapping[int, int], start: int, end: int
+    ) -> None:
+        """Add what the store keeps of some counters' hours, by row; in a thread."""
         first, last = start // HOUR_SECONDS, end // HOUR_SECONDS
-        stored = read_hours(self._store, slot, until=until, first=first, last=last)
-        add_parts(hours, ((hour, part) for hour, parts in stored.items() for part in parts))
+        stored = read_hours_of(self._store, until, first=first, last=last)
+        for slot, found in stored.items():
+            add_parts(
+                hours[slot], ((hour, part) for hour, parts in found.items() for part in parts)
+            )
 
 
 def _aligned(start: int, end: int, step: Step) -> tuple[int, int]:

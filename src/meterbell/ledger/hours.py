@@ -4,7 +4,7 @@ A row of the store holds what was put away together for a few counters whose row
 side by side, so the hours of one counter's month are some hundred rows that stand side by side too.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import zstandard
@@ -58,9 +58,34 @@ def read_hours(
         StoreUnavailableError: A row is damaged.
     """
     found: Hours = {}
-    part = int(_part(np.array([slot]))[0])
-    for entries in read_entries(store, [(part, after, until)], first=first, last=last):
+    for entries in read_entries(store, [(_part_of(slot), after, until)], first=first, last=last):
         add_parts(found, parts_of(entries[entries[:, SLOT] == slot]))
+    return found
+
+
+def read_hours_of(
+    store: Store, until: Mapping[int, int], *, first: int, last: int
+) -> dict[int, Hours]:
+    """Return what the store keeps of some counters' hours, by row; in any thread.
+
+    Args:
+        store: Where they are.
+        until: By row, the sequence up to which they are wanted; 0 for nothing.
+        first: UTC hour since 1970, inclusive.
+        last: UTC hour since 1970, inclusive.
+
+    Raises:
+        StoreUnavailableError: A row is damaged.
+    """
+    found: dict[int, Hours] = {slot: {} for slot in until}
+    slots = np.array(list(until), dtype=np.int64)
+    # Those of a part were put away together.
+    parts = {_part_of(slot): place for slot, place in until.items() if place}
+    wanted = [(part, -1, place) for part, place in parts.items()]
+    for entries in read_entries(store, wanted, first=first, last=last):
+        own = entries[np.isin(entries[:, SLOT], slots)]
+        for slot, part in zip(own[:, SLOT].tolist(), parts_of(own), strict=True):
+            add_parts(found[slot], [part])
     return found
 
 
@@ -82,6 +107,10 @@ def read_entries(
                 "whole."
             ) from error
         yield columns.T
+
+
+def _part_of(slot: int) -> int:
+    return int(_part(np.array([slot]))[0])
 
 
 def _part(slots: Numbers) -> Numbers:

@@ -161,6 +161,24 @@ async def test_the_nearest_say_when_not_all_were_looked_at(read_max: int) -> Non
     assert not (await reader.nearest(livemode=False, limit=5)).complete
 
 
+async def test_what_takes_long_to_look_for_is_shown_as_it_is_now_and_looked_for_behind() -> None:
+    run = run_near_thresholds()
+    reader = reader_of(run.state, tick_ns=6_000_000)
+    await reader.nearest(livemode=False, limit=2)
+
+    run.use("5", customer="cus_b")
+    run.set_status("own", "archived")
+    run.use("3", customer="cus_b", meter="seats")
+    run.merge()
+
+    found = await reader.nearest(livemode=False, limit=2)
+    assert found.items == [], "one triggered, the other's alert is archived"
+    while not found.items:
+        await asyncio.sleep(0)
+        found = await reader.nearest(livemode=False, limit=2)
+    assert [(p.customer, format_value(p.usage)) for p in found.items] == [("cus_a", "6")]
+
+
 async def test_deleted_customers_are_not_near_to_anything() -> None:
     run = run_near_thresholds()
     run.state.remove_customer(CustomerId("cus_a"), livemode=False)

@@ -114,7 +114,7 @@ async def _view(visit: Visit) -> CustomerView:
         customer=customer,
         name=name_of(customer),
         metadata=sorted(customer.details.get("metadata", {}).items()),
-        meters=[await _meter_line(visit, m, customer_id, chart_of) for m in used[:_METERS_MAX]],
+        meters=await _meter_lines(visit, used[:_METERS_MAX], customer_id, chart_of),
         meters_more=max(len(used) - _METERS_MAX, 0),
         chart_of=chart_of,
         chart=None if chart_of is None else await usage_chart(visit, chart_of, asked),
@@ -150,26 +150,30 @@ def _chart_src(visit: Visit, meter: Meter, asked: Asked) -> str:
     )
 
 
-async def _meter_line(
-    visit: Visit, meter: Meter, customer: CustomerId, shown: Meter | None
-) -> MeterLine:
-    services = visit.services
-    now = services.clock.now_ms() // 1000
-    series = await services.insight.series.of_customer(
-        meter, customer, start=month_start(now), end=now + 1, step="hour"
+async def _meter_lines(
+    visit: Visit, meters: list[Meter], customer: CustomerId, shown: Meter | None
+) -> list[MeterLine]:
+    now = visit.services.clock.now_ms() // 1000
+    found = await visit.services.insight.series.of_meters(
+        meters, customer, start=month_start(now), end=now + 1, step="hour"
     )
-    counter = services.state.counter(meter.id, customer)
     hours = 1 + now % _DAY // HOUR_SECONDS
-    return MeterLine(
-        name=meter.display_name,
-        href=visit.url(f"/meters/{meter.id}", customer=customer),
-        chart_href=visit.here(meter=meter.id, notice=None),
-        is_here=meter == shown,
-        hour=_used(meter, series.points[-1:]),
-        day=_used(meter, series.points[-hours:]),
-        month=_used(meter, series.points),
-        lifetime=format_value(0 if counter is None else counter.total),
-    )
+    lines = []
+    for meter, series in zip(meters, found, strict=True):
+        counter = visit.services.state.counter(meter.id, customer)
+        lines.append(
+            MeterLine(
+                name=meter.display_name,
+                href=visit.url(f"/meters/{meter.id}", customer=customer),
+                chart_href=visit.here(meter=meter.id, notice=None),
+                is_here=meter == shown,
+                hour=_used(meter, series.points[-1:]),
+                day=_used(meter, series.points[-hours:]),
+                month=_used(meter, series.points),
+                lifetime=format_value(0 if counter is None else counter.total),
+            )
+        )
+    return lines
 
 
 def _used(meter: Meter, points: list[Point]) -> str:
