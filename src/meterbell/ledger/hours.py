@@ -21,7 +21,6 @@ PARTS_IN_BLOCK = table.BLOCK // _PART_SLOTS
 
 # With a checksum, so that damage is noticed.
 _compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
-_decompress = zstandard.ZstdDecompressor().decompress
 
 
 def split_hours(entries: Numbers, sequence: int) -> Iterator[StoredHours]:
@@ -97,9 +96,11 @@ def read_entries(
     Whole rows, so that a few hours may lie outside of the range. See `Store.read_hours`, and for
     damage `read_hours`.
     """
+    # One for each reading: threads can't share it.
+    decompress = zstandard.ZstdDecompressor().decompress
     for stored in store.read_hours(parts, first=first, last=last):
         try:
-            columns = np.frombuffer(_decompress(stored.data), dtype="<i8").reshape(ENTRY_WIDTH, -1)
+            columns = np.frombuffer(decompress(stored.data), dtype="<i8").reshape(ENTRY_WIDTH, -1)
         except (zstandard.ZstdError, ValueError) as error:
             raise StoreUnavailableError(
                 "The closed hours of counters in meterbell.db are damaged (hour_part "
