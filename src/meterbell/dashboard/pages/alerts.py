@@ -28,6 +28,7 @@ class Line:
     href: str
     status: AlertStatus
     meter: str
+    meter_href: str
     threshold: int
     customer: str
     fired: int
@@ -88,6 +89,7 @@ def _line(visit: Visit, alert: Alert, fired: Fired) -> Line:
         href=visit.url(f"/alerts/{alert.id}"),
         status=alert.status,
         meter=visit.services.state.meters[alert.meter].display_name,
+        meter_href=visit.url(f"/meters/{alert.meter}"),
         threshold=alert.gte,
         customer=alert.customer or "",
         fired=fired.customers,

@@ -20,6 +20,7 @@ class MeterLine:
     """A meter's usage of today beside that of yesterday; None where it does not add up."""
 
     name: str
+    href: str
     usage: Usage | None
 
 
@@ -99,7 +100,7 @@ async def _view(visit: Visit) -> OverviewView:
         failing=_failing(visit),
         nearest=await _nearest(visit),
         meters=[
-            MeterLine(meter.display_name, usage)
+            MeterLine(meter.display_name, visit.url(f"/meters/{meter.id}"), usage)
             for meter, usage in zip(shown, await usage_today(visit, shown), strict=True)
         ],
         meters_more=max(len(meters) - _METERS_MAX, 0),
