@@ -159,7 +159,7 @@ class CustomerPages:
             "theme": visit.claims.theme,
             "theme_href": f"{visit.place}/theme.css" if visit.claims.accent else "",
         }
-        html = self._templates.render("customer.html", context)
+        html = self._templates.render("customer_page.html", context)
         return Response(html, status, media_type="text/html")
 
     def _explain(self, error: Exception, claims: PageClaims | None) -> Response:
