@@ -1,4 +1,4 @@
-"""Takes a picture of every page of the dashboard, and of a customer page, for `make screenshots`.
+"""Takes a picture of every page of the dashboard; `make screenshots` calls it.
 
 The pages are taken from the dashboard's own list, so a page that is new is in it. Each is shown
 with a made-up company's data, light and dark, on a desktop and on a phone. The page of the docs
@@ -10,22 +10,23 @@ import base64
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from playwright.sync_api import Browser, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from meterbell.dashboard.routes import PAGES
 from tests.support.chromium import launch
-from tests.support.dashboard import address
+from tests.support.dashboard import World, address, examples
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 from tools.demo_data import KEY, Endpoints, Shown, fill
 
 FOLDER = Path("docs/img/dashboard")
-CUSTOMER_PAGE = "customer_page"
 DOCS = Path("docs/dashboard-pictures.md")
 _INTRODUCTION = """# The dashboard in pictures
 
@@ -45,11 +46,17 @@ _IS_DRAWN = """() => !document.querySelector(".htmx-request")
 _HTTP_TEAPOT = 418
 
 
-class Picture(NamedTuple):
-    """What to take a picture of, in every way."""
+@dataclass(frozen=True, slots=True)
+class View:
+    """A page to take pictures of.
+
+    Attributes:
+        name: Of its files.
+        place: Its address.
+    """
 
     name: str
-    address: str
+    place: str
     is_signed_in: bool
     has_scripts: bool
 
@@ -74,7 +81,7 @@ def main(wanted: list[str]) -> None:
 
 
 def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list[str]) -> None:
-    """Take the pictures of pages in every way."""
+    """Take the pictures of pages in every way, and show them in the docs."""
     link = _LINK.search(server.output)
     assert link is not None, server.output
     with browser.new_context() as context:
@@ -82,32 +89,55 @@ def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list
         page.goto(link[0])
         page.wait_for_url("**/dashboard/test")
         session = context.cookies()
+    world = examples(server.client) | shown.examples
+    views = [*pages(world, shown.queries), customer_page(server, world)]
     total = 0
     for device, (size, scale, height) in _DEVICES.items():
-        for scheme in ("light", "dark"):
-            for picture in pictures(server, shown, wanted):
-                with browser.new_context(
-                    base_url=server.url,
-                    viewport=size,
-                    device_scale_factor=scale,
-                    color_scheme=scheme,
-                    reduced_motion="reduce",
-                    locale="en-GB",
-                    timezone_id="UTC",
-                    java_script_enabled=picture.has_scripts,
-                ) as context:
-                    if picture.is_signed_in:
-                        context.add_cookies(session)
-                    tab = context.new_page()
-                    tab.goto(picture.address)
-                    if picture.has_scripts:
-                        tab.wait_for_function(_IS_DRAWN)
-                    taken = picture_of(tab, height_max=height)
-                (FOLDER / f"{picture.name}-{device}-{scheme}.webp").write_bytes(taken)
-                total += len(taken)
-    names = [picture.name for picture in pictures(server, shown, [])]
-    DOCS.write_text("\n".join([_INTRODUCTION, *(section(name) for name in names)]))
+        for scheme, view in product(("light", "dark"), views):
+            if wanted and view.name not in wanted:
+                continue
+            with browser.new_context(
+                base_url=server.url,
+                viewport=size,
+                device_scale_factor=scale,
+                color_scheme=scheme,
+                reduced_motion="reduce",
+                locale="en-GB",
+                timezone_id="UTC",
+                java_script_enabled=view.has_scripts,
+            ) as context:
+                context.add_cookies(session if view.is_signed_in else [])
+                tab = context.new_page()
+                tab.goto(view.place)
+                if view.has_scripts:
+                    tab.wait_for_function(_IS_DRAWN)
+                picture = picture_of(tab, height_max=height)
+            (FOLDER / f"{view.name}-{device}-{scheme}.webp").write_bytes(picture)
+            total += len(picture)
+    DOCS.write_text("\n".join([_INTRODUCTION, *(section(view.name) for view in views)]))
     print(f"{total // 1000} kB in {FOLDER}")  # noqa: T201 - a command's answer
+
+
+def pages(world: World, queries: Mapping[str, str]) -> Iterator[View]:
+    """Yield every page of the dashboard's own list."""
+    for page in PAGES:
+        if not page.is_part:
+            query = queries.get(page.path, "")
+            is_open = page.role is None
+            yield View(
+                name=Path(page.template).stem,
+                place=address(page, world) + (f"?{query}" if query else ""),
+                is_signed_in=not is_open,
+                has_scripts=not is_open,  # a sign-in link would send itself
+            )
+
+
+def customer_page(server: ServerProcess, world: World) -> View:
+    """Return the page that a customer sees."""
+    made: Any = server.client.raw_request(
+        "post", "/v1/customer_pages", customer=world["customers"], allow_alerts="true"
+    ).data
+    return View("customer_page", made["url"], is_signed_in=False, has_scripts=True)
 
 
 def section(name: str) -> str:
@@ -122,26 +152,6 @@ def section(name: str) -> str:
         for device in _DEVICES
     ]
     return "\n".join([f"## {title}\n", *shown])
-
-
-def pictures(server: ServerProcess, shown: Shown, wanted: list[str]) -> Iterator[Picture]:
-    """Yield what to take pictures of: every page, or those named."""
-    for page in PAGES:
-        name = Path(page.template).stem
-        if not page.is_part and (not wanted or name in wanted):
-            query = shown.queries.get(page.path, "")
-            place = address(page, shown.examples) + (f"?{query}" if query else "")
-            is_open = page.role is None
-            # Without scripts: a sign-in link would send itself.
-            yield Picture(name, place, is_signed_in=not is_open, has_scripts=not is_open)
-    if not wanted or CUSTOMER_PAGE in wanted:
-        made: Any = server.client.raw_request(
-            "post",
-            "/v1/customer_pages",
-            customer=shown.examples["customers"],
-            allow_alerts="true",
-        ).data
-        yield Picture(CUSTOMER_PAGE, made["url"], is_signed_in=False, has_scripts=True)
 
 
 def picture_of(tab: Tab, *, height_max: int) -> bytes:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 import stripe
@@ -19,7 +18,7 @@ from playwright.sync_api import (
 )
 
 from tests.support.chromium import launch
-from tests.support.dashboard import LISTS, NUMBERED, World
+from tests.support.dashboard import World, examples
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 
@@ -158,13 +157,7 @@ def little_data(server: ServerProcess, receiver: WebhookReceiver) -> World:
         )
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.customers.retrieve("cus_none")
-    return NUMBERED | {section: newest(server, path) for section, path in LISTS.items()}
-
-
-def newest(server: ServerProcess, path: str) -> str:
-    """Return the id of what the API lists first."""
-    listed: Any = server.client.raw_request("get", path, limit=1).data
-    return str(listed["data"][0]["id"])
+    return examples(client)
 
 
 def new_customer(server: ServerProcess, customer: str, *, name: str = "") -> str:

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
+
+import stripe
 
 from meterbell.dashboard.visit import Route, url_of
 
@@ -27,6 +30,16 @@ NUMBERED = {"deliveries": "dlv_1"}
 
 DOOR = {"/sign-in", "/sign-in/link", "/sign-out"}
 """Where one signs in and out."""
+
+
+def examples(client: stripe.StripeClient) -> dict[str, str]:
+    """Return an example of everything there is on a server."""
+    found = dict(NUMBERED)
+    for section, path in LISTS.items():
+        listed: Any = client.raw_request("get", path, limit=1).data
+        if listed["data"]:
+            found[section] = listed["data"][0]["id"]
+    return found
 
 
 def address(route: Route, world: World, *, livemode: bool = False) -> str:

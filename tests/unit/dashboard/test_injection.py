@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
@@ -28,9 +28,10 @@ FORMS = [route for route in ROUTES if isinstance(route, Action)]
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two worlds, and an admin in it."""
+    """One of the two worlds, and an admin in it; a customer's page is open to its browser, too."""
 
     admin: Visitor
+    customer_page: str
     world: World
     text: str
 
@@ -50,9 +51,11 @@ async def sides(tmp_path: Path, migrated: Path) -> AsyncIterator[tuple[Side, Sid
             folder.mkdir()
             api = await stack.enter_async_context(running_api(folder, migrated))
             world = await Writer(api, harm, script).write()
+            link = {"customer": world["customers"], "allow_alerts": "true"}
+            page = urlsplit((await api.made("/v1/customer_pages", link))["url"]).path
             admin = await let_in(api.services, Visitor(Dashboard(api.services)), "ada", "admin")
             # As long, so that it is refused for the same reason where texts have a limit.
-            made.append(Side(admin, world, harm or "n" * len(HARM)))
+            made.append(Side(admin, page, world, harm or "n" * len(HARM)))
         yield made[0], made[1]
 
 
@@ -111,6 +114,27 @@ async def test_nothing_sent_in_a_form_becomes_more_than_text(sides: tuple[Side, 
             for side in sides
         ]
         require_same(pair[0], pair[1], form.path)
+
+
+async def test_no_text_becomes_more_than_text_on_a_customers_page(
+    sides: tuple[Side, Side],
+) -> None:
+    for query in ("", "?notice=", "?title="):
+        plain, hostile = [
+            await side.admin.get(f"{side.customer_page}{query}{quote(side.text) if query else ''}")
+            for side in sides
+        ]
+        require_same(plain, hostile, query)
+        assert (plain.status, hostile.text.count("onerror=harm()") > 3) == (200, True)
+    for path in ("", "/alerts", "/alerts/archive", "x"):
+        sent = [
+            await side.admin.post(
+                f"{side.customer_page}{path}",
+                filled({"title", "meter", "gte", "alert"}, side.text),
+            )
+            for side in sides
+        ]
+        require_same(sent[0], sent[1], path)
 
 
 async def test_what_scripts_read_is_never_shown_as_a_page(sides: tuple[Side, Side]) -> None:
