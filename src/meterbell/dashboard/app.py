@@ -100,7 +100,8 @@ class Dashboard:
     def _moment(self) -> Moment:
         services = self._services
         minute = services.clock.now_ms() // _MS_A_MINUTE
-        return Moment(services.state.sequence, services.store.version(), minute)
+        readings = services.insight.series.readings + services.insight.progress.readings
+        return Moment(services.state.sequence, services.store.version(), minute, readings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

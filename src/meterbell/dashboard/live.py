@@ -27,11 +27,13 @@ class Moment(NamedTuple):
         sequence: Place in commit order of the latest usage.
         version: The store's.
         minute: Some of what is shown depends on the time.
+        readings: Some of it takes long to be read, and is there afterwards.
     """
 
     sequence: int
     version: int
     minute: int
+    readings: int
 
 
 class LivePages:

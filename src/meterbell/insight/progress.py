@@ -83,7 +83,11 @@ class _Kept(NamedTuple):
 
 
 class ProgressReader:
-    """Reads progress from one state."""
+    """Reads progress from one state.
+
+    Attributes:
+        readings: How often somebody looked for the nearest.
+    """
 
     def __init__(
         self,
@@ -107,6 +111,7 @@ class ProgressReader:
         self._nearest_read_max = nearest_read_max
         self._kept: dict[AlertId, _Kept] = {}
         self._reading = asyncio.Lock()
+        self.readings = 0
         self._nearest: dict[_Asked, _KeptNearest] = {}
         self._reading_nearest: asyncio.Task[_KeptNearest] | None = None
 
@@ -185,6 +190,7 @@ class ProgressReader:
         if len(self._nearest) >= _NEAREST_KEPT_MAX:
             self._nearest.clear()
         self._nearest[asked] = kept
+        self.readings += 1
         return kept
 
     async def _look_for_nearest(self, asked: _Asked) -> Nearest:

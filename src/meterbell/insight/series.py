@@ -79,6 +79,11 @@ class SeriesReader:
         self._hours: list[Sums] = []
         self._used: dict[tuple[MeterId, int, int], Sums] = {}
 
+    @property
+    def readings(self) -> int:
+        """What changes when something was read that a page may wait for."""
+        return sum(sums.readings for sums in (*self._hours, *self._used.values()))
+
     async def of_customer(
         self, meter: Meter, customer: CustomerId, *, start: int, end: int, step: Step
     ) -> Series:

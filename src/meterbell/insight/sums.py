@@ -53,6 +53,7 @@ class Sums:
 
     Attributes:
         first: The first UTC hour that is in them.
+        readings: How often everything was read.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Sums:
         self._keys_of = keys_of
         self.first = first
         self._last = last
+        self.readings = 0
         self._read = _Read({}, {}, {})
         self._sequence = -1
         self._read_at_ns = 0
@@ -136,6 +138,7 @@ class Sums:
             while await in_thread(_run, steps):
                 pass
         self._read = _Read(held, stored, until)
+        self.readings += 1
         self._sequence = sequence
         self._read_at_ns = self._clock.monotonic_ns()
         self._cost_ns = self._read_at_ns - begun_ns

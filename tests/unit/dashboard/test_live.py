@@ -24,7 +24,7 @@ async def first(pushes: AsyncIterator[str], wanted: int) -> list[str]:
 def moments() -> Callable[[], Moment]:
     """Return a clock of commits: something is new at each look."""
     numbers = count(1)
-    return lambda: Moment(next(numbers), 0, 0)
+    return lambda: Moment(next(numbers), 0, 0, 0)
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ async def test_nothing_is_rendered_while_nothing_is_committed() -> None:
         rendered.append(1)
         return "a"
 
-    pages = LivePages(SettableClock(0), lambda: Moment(next(looks) and 0, 0, 0))
+    pages = LivePages(SettableClock(0), lambda: Moment(next(looks) and 0, 0, 0, 0))
     stream = pages.pushes(render)
     await anext(stream)
     task = asyncio.ensure_future(anext(stream))

@@ -15,7 +15,7 @@ from meterbell.ids import CustomerId
 from meterbell.records import Customer, TriggerRecord
 
 _METERS_MAX = 25
-_ALERTS_MAX = 50
+_ALERTS_MAX = 25
 _EVENTS_MAX = 10
 _DAY = 86_400
 
