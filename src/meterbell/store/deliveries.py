@@ -109,9 +109,11 @@ def page_deliveries(
 
 
 def find_attempts(objects: Objects, delivery: Delivery) -> list[Attempt]:
-    """Return a delivery's attempts, oldest first."""
-    return objects.find(
+    """Return a delivery's latest attempts, oldest first."""
+    latest = objects.find(
         Attempt,
         _attempt.delivery == delivery.number,
+        order_by=_attempt.number.desc(),
         limit=ATTEMPTS_MAX,
     )
+    return latest[::-1]

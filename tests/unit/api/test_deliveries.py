@@ -8,6 +8,7 @@ from meterbell.ledger.deliveries import PIECE_MAX
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Attempt, Delivery, EndpointHealth
 from meterbell.store import tables
+from meterbell.store.deliveries import ATTEMPTS_MAX
 from tests.builders import NOW
 from tests.unit.api.running import LIVE_KEY, Api
 
@@ -28,7 +29,7 @@ async def endpoint_with(api: Api, events: int) -> str:
     return endpoint
 
 
-async def fail(api: Api, *numbers: int) -> None:
+async def fail(api: Api, *numbers: int, outcome: str = "status_500") -> None:
     """Let deliveries fail, each with one attempt."""
 
     def command(transaction: Transaction) -> None:
@@ -39,7 +40,7 @@ async def fail(api: Api, *numbers: int) -> None:
                     attempt=1,
                     started_at_ms=NOW_MS,
                     duration_ms=12,
-                    outcome="status_500",
+                    outcome=outcome,
                     status_code=500,
                     response=b"oh\xff",
                 )
@@ -88,6 +89,17 @@ async def test_a_delivery_is_told_with_its_attempts(api: Api) -> None:
         "started": listed["created"],
         "status_code": 500,
     }
+
+
+async def test_of_very_many_attempts_the_latest_are_told(api: Api) -> None:
+    endpoint = await endpoint_with(api, 1)
+    await fail(api, *[1] * (ATTEMPTS_MAX + 1))
+    await fail(api, 1, outcome="timeout")
+
+    attempts = (await api.got(path(endpoint, "deliveries/dlv_1")))["attempts"]
+
+    outcomes = [attempt["outcome"] for attempt in attempts]
+    assert outcomes == ["status_500"] * (ATTEMPTS_MAX - 1) + ["timeout"]
 
 
 async def test_deliveries_are_listed_by_pages_and_by_status(api: Api) -> None:
