@@ -1,12 +1,14 @@
 """Notices are retried and logged as webhooks are, once for each trigger."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import ColumnElement
 
 from meterbell.channel import NotificationChannel
-from meterbell.delivery.channels.announcer import Announcer
+from meterbell.delivery.channels.announcer import Announcer, Sends
 from meterbell.delivery.channels.message import fill
 from meterbell.delivery.circuit import FAILING_MS_MAX, FAILURES_MAX, is_open
 from meterbell.delivery.outcome import Outcome
@@ -17,6 +19,7 @@ from meterbell.store import channel_tables, tables
 from meterbell.store.sealing import row
 from tests.builders import NOW
 from tests.delivery.delivery_run import DeliveryRun, open_delivery
+from tests.delivery.receiver import receiving
 from tests.support.vault import TEST_VAULT
 
 TRIGGERED: dict[str, Any] = {
@@ -33,6 +36,24 @@ TRIGGERED: dict[str, Any] = {
 TEXT = (
     "{alert.title}/{alert.threshold}/{customer.name}/{meter.name}/{value}/{time}/{mode}/{event.id}"
 )
+
+
+class Hanging:
+    """Says nothing before it is released.
+
+    Attributes:
+        sent: How many notices it was to send.
+    """
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+        self.sent = 0
+
+    async def send(self, url: str, *, livemode: bool, title: str, body: str) -> Outcome:
+        assert (url, livemode, title) == ("json://x", False, "Used up"), body
+        self.sent += 1
+        await self.release.wait()
+        return Outcome("succeeded")
 
 
 class Scripted:
@@ -71,8 +92,20 @@ def type_is(name: str) -> ColumnElement[bool]:
     return tables.event.c.type == name
 
 
+async def set_status(run: DeliveryRun, status: str) -> None:
+    """Disable or enable the channels, and let the dispatcher know."""
+
+    def command(transaction: Transaction) -> None:
+        transaction.objects.update(NotificationChannel, status=status)
+        transaction.forget_endpoints()
+
+    await run.committer.execute(command)
+    assert run.dispatcher is not None
+    run.dispatcher.look()
+
+
 async def notify(
-    run: DeliveryRun, sends: Scripted, *channels: NotificationChannel, triggers: int = 1
+    run: DeliveryRun, sends: Sends, *channels: NotificationChannel, triggers: int = 1
 ) -> Event:
     """Tell channels of triggers; return the last one's event."""
     run.announcer = Announcer(store=run.store, vault=TEST_VAULT, notifier=sends)
@@ -152,6 +185,38 @@ async def test_d1_a_notice_that_was_not_sent_is_sent_after_a_restart(tmp_path: P
         run.clock.set(run.deliveries()[0].next_attempt_at_ms or 0)
         run.start()
         await run.until_statuses("succeeded")
+
+
+async def test_d2_a_channel_that_hangs_delays_no_webhook(tmp_path: Path) -> None:
+    async with open_delivery(tmp_path) as run, receiving() as receiver:
+        endpoint = await run.add_endpoint(receiver.url)
+        hanging = Hanging()
+        await notify(run, hanging, channel(), triggers=9)
+        await run.until(lambda: run.statuses(endpoint) == ["succeeded"] * 9)
+
+        assert hanging.sent == 1, "a channel begins with one"
+        hanging.release.set()
+        await run.until(lambda: run.statuses() == ["succeeded"] * 18)
+
+
+@pytest.mark.parametrize(
+    ("hours", "end", "sent"), [(3, ["succeeded"], 2), (5, ["failed"], 1)], ids=["kept", "given up"]
+)
+async def test_what_waits_for_a_disabled_channel_is_sent_when_it_is_enabled_in_time(
+    tmp_path: Path, hours: int, end: list[str], sent: int
+) -> None:
+    sends = Scripted(Outcome("timeout"), Outcome("succeeded"))
+    async with open_delivery(tmp_path) as run:
+        await notify(run, sends, channel())
+        await run.until_attempts(1)
+        await set_status(run, "disabled")
+        run.advance_to(run.clock.now_ms() + hours * 3_600_000)
+        if hours > 4:
+            await run.until_statuses("failed")
+        await set_status(run, "enabled")
+        await run.until_statuses(*end)
+
+    assert len(sends.sent) == sent
 
 
 def test_a_name_in_a_chat_mentions_nobody_and_hides_no_link() -> None:
