@@ -53,6 +53,9 @@ _SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 EndpointArgument = Annotated[
     str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id: we_… or ed_….")
 ]
+ReceiverArgument = Annotated[
+    str, typer.Argument(metavar="ENDPOINT", help="The id: we_…, ed_…, or a channel's nc_….")
+]
 
 
 @app.command("list", epilog=examples("meterbell webhooks list"))
@@ -152,7 +155,7 @@ def disable(
     )
 )
 def deliveries(
-    endpoint: EndpointArgument,
+    endpoint: ReceiverArgument,
     *,
     status: Annotated[
         Literal["pending", "succeeded", "failed", "canceled"] | None,
@@ -186,7 +189,7 @@ def deliveries(
 
 @app.command(epilog=examples("meterbell webhooks resend we_12 evt_34"))
 def resend(
-    endpoint: EndpointArgument,
+    endpoint: ReceiverArgument,
     event: Annotated[str, typer.Argument(metavar="EVENT", help="The event's id: evt_….")],
     *,
     api_key: ApiKeyOption = None,
@@ -222,7 +225,7 @@ def ping(
     ),
 )
 def resend_failed(
-    endpoint: EndpointArgument,
+    endpoint: ReceiverArgument,
     *,
     since: Annotated[str, typer.Option(help="How long ago it was made at most: 30m, 2h, 3d.")],
     api_key: ApiKeyOption = None,

@@ -24,6 +24,7 @@ SENT_EVENTS = (
     ("customer.updated", "A customer was changed"),
     ("customer.deleted", "A customer was deleted"),
     ("meterbell.webhook_endpoint.disabled", "A webhook endpoint was disabled by itself"),
+    ("meterbell.notification_channel.disabled", "A channel was disabled by itself"),
 )
 """Types of events that are sent here, and what happened; others can be subscribed to in vain."""
 
@@ -166,7 +167,7 @@ async def resend(visit: Visit, endpoint_id: str, event_id: str) -> str:
 
 
 async def resend_failed(visit: Visit, endpoint_id: str, *, since: int) -> bool:
-    """Send an endpoint again what failed since a time, and return whether that was all.
+    """Send an endpoint or a channel what failed since a time again; return whether that was all.
 
     It is done in pieces, between which usage is counted.
 
@@ -179,7 +180,7 @@ async def resend_failed(visit: Visit, endpoint_id: str, *, since: int) -> bool:
             visit,
             operation,
             params,
-            action="webhook_endpoint.resend_failed",
+            action="delivery.resend_failed",
             ids={"id": endpoint_id},
             object_id=endpoint_id,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from meterbell.channel import NotificationChannel
 from meterbell.records import Attempt, Delivery, DeliveryStatus, EndpointHealth, WebhookEndpoint
 from meterbell.wire.instants import format_instant
 
@@ -58,7 +59,7 @@ def render_attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def render_health(
-    endpoint: WebhookEndpoint,
+    endpoint: WebhookEndpoint | NotificationChannel,
     health: EndpointHealth,
     *,
     counts: Mapping[DeliveryStatus, int],
@@ -90,7 +91,7 @@ def render_health(
 
 
 def render_resent(
-    endpoint: WebhookEndpoint, *, count: int, last: Delivery | None
+    endpoint: WebhookEndpoint | NotificationChannel, *, count: int, last: Delivery | None
 ) -> dict[str, Any]:
     """Return a `meterbell.resent`: how many deliveries were put back, and where to go on."""
     return {

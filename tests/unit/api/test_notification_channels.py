@@ -195,3 +195,41 @@ async def test_deleting_a_channel_gives_up_what_was_not_sent(api: Api) -> None:
     assert reply.body == {"id": channel, "object": "notification_channel", "deleted": True}
     (delivery,) = api.services.store.reader.find(Delivery)
     assert (delivery.status, delivery.next_attempt_at_ms) == ("canceled", None)
+
+
+async def test_what_a_channel_was_sent_is_listed_and_sent_again_as_for_endpoints(api: Api) -> None:
+    await api.meter()
+    await api.customer()
+    await trigger(api, 1)
+    channel = (await create(api)).body["id"]
+    await api.use()
+    ours = f"/meterbell/webhook_endpoints/{channel}"
+
+    (listed,) = (await api.got(f"{ours}/deliveries"))["data"]
+    health = await api.got(f"{ours}/health")
+    (event,) = await api.events(type="billing.alert.triggered")
+    again = await api.made(f"{ours}/resend", {"event": event["id"]})
+    one = await api.got(f"{ours}/deliveries/{again['id']}")
+    every = await api.made(f"{ours}/resend_failed", {"since": 0})
+
+    assert (listed["event"], listed["status"]) == (event["id"], "pending")
+    assert (health["webhook_endpoint"], health["deliveries"]["pending"]) == (channel, 1)
+    assert (again["id"], again["resent"] is None, one["attempts"]) == (listed["id"], False, [])
+    assert every["resent"] == 0
+
+
+async def test_a_channel_is_sent_triggers_only(api: Api) -> None:
+    await api.customer()
+    channel = (await create(api)).body["id"]
+    (event,) = await api.events(type="customer.created")
+    ours = f"/meterbell/webhook_endpoints/{channel}"
+
+    refused = await api.post(f"{ours}/resend", {"event": event["id"]})
+    pinged = await api.post(f"{ours}/ping")
+    await api.made(f"{PATH}/{channel}", {"disabled": "true"})
+    disabled = await api.post(f"{ours}/resend_failed", {"since": 0})
+
+    assert (refused.status, refused.error["param"]) == (400, "event")
+    assert "billing.alert.triggered events only" in refused.error["message"]
+    assert "/test" in pinged.error["message"]
+    assert "disabled=false" in disabled.error["message"]

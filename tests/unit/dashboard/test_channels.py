@@ -203,6 +203,26 @@ async def test_notices_are_shown_with_their_attempts(api: Api, viewer: Visitor) 
     assert "Delivered 2026-01-01" in listed.words
 
 
+async def test_what_failed_is_sent_again(api: Api, editor: Visitor) -> None:
+    channel = await add_channel(api)
+    await api.customer("cus_a")
+    await api.alert(await api.meter(), 10)
+    await api.use("12.5")
+
+    def command(transaction: Transaction) -> None:
+        transaction.objects.update(Delivery, status="failed", next_attempt_at_ms=None)
+
+    before = await editor.get(f"{HERE}/{channel}")
+    await api.services.committer.execute(command)
+    after = await editor.get(f"{HERE}/{channel}")
+    done = await editor.post(f"{HERE}/{channel}/resend-failed", {"period": "3600"})
+
+    assert "Send again what failed" not in before.words
+    assert "Send again what failed" in after.words
+    assert done.headers["location"] == f"{HERE}/{channel}?notice=failed_resent"
+    assert [one.status for one in api.services.store.reader.find(Delivery)] == ["pending"]
+
+
 async def test_a_viewer_sees_no_url_and_no_form(api: Api, viewer: Visitor) -> None:
     channel = await add_channel(api)
     for shown in (await viewer.get(HERE), await viewer.get(f"{HERE}/{channel}")):
@@ -224,7 +244,11 @@ async def test_a_channel_that_was_given_up_says_so(api: Api, viewer: Visitor) ->
 
     await api.services.committer.execute(command)
 
-    assert "It did nothing but fail for five days." in (await viewer.get(f"{HERE}/{channel}")).words
+    shown = await viewer.get(f"{HERE}/{channel}")
+    overview = await viewer.get("/dashboard/test")
+    assert "It did nothing but fail for five days." in shown.words
+    assert "Failing webhooks and channels 1" in overview.words
+    assert f'<a href="{HERE}/{channel}">' in overview.text
 
 
 async def test_an_id_leads_to_its_channel(api: Api, viewer: Visitor) -> None:

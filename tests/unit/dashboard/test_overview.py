@@ -38,8 +38,8 @@ async def test_the_overview_tells_what_needs_a_look(api: Api, viewer: Visitor) -
     shown = await viewer.get("/dashboard/test")
     live = await viewer.get("/dashboard")
 
-    assert "Failing webhooks 1" in shown.words
+    assert "Failing webhooks and channels 1" in shown.words
     assert url in shown.words
     assert "cus_a 95 % 95 100" in shown.words
-    assert "Failing webhooks 0" in live.words
+    assert "Failing webhooks and channels 0" in live.words
     assert "cus_a" not in live.words

@@ -290,5 +290,5 @@ async def test_one_or_all_that_failed_are_sent_again(api: Api, editor: Visitor) 
     assert (wrong.status, pending()) == (400, [1, 3, 4])
     assert audit(api) == [
         ("delivery.resend", "dlv_1"),
-        ("webhook_endpoint.resend_failed", endpoint),
+        ("delivery.resend_failed", endpoint),
     ]

@@ -1,6 +1,6 @@
 """Ours, beside Stripe's webhook endpoints: how they are, their deliveries, sending again.
 
-Webhook endpoints of v1 and event destinations of v2 are the same here.
+Webhook endpoints of v1, event destinations of v2 and notification channels are the same here.
 """
 
 from typing import Any
@@ -9,8 +9,9 @@ from meterbell.api.call import Call, Operation, no_such, no_such_in_body
 from meterbell.api.find import find_in_path
 from meterbell.api.lists import LIMIT_DEFAULT, PAGING, envelope, require_one_cursor
 from meterbell.api.params import ID_LENGTH_MAX, Choice, Integer, Text
+from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
 from meterbell.errors import InvalidParamError
-from meterbell.ledger.deliveries import PIECE_MAX, resend, resend_failed
+from meterbell.ledger.deliveries import PIECE_MAX, Receiver, resend, resend_failed
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery, Event, ThinEvent, WebhookEndpoint
 from meterbell.store.deliveries import (
@@ -28,6 +29,8 @@ from meterbell.wire.deliveries import (
 )
 from meterbell.wire.objects import render_webhook_endpoint
 
+TRIGGERED = "billing.alert.triggered"
+
 _PATH = "/meterbell/webhook_endpoints/{id}"
 _PING = "meterbell.webhook_endpoint.ping"
 _THIN_PING, _DESTINATION = "v2.core.event_destination.ping", "v2.core.event_destination"
@@ -35,16 +38,19 @@ _ATTEMPTS_SHOWN = 20
 _TIME_MAX = 10**11
 
 
-def _find(objects: Objects, call: Call) -> WebhookEndpoint:
+def _find(objects: Objects, call: Call) -> Receiver:
+    if call.ids["id"].startswith(CHANNEL_PREFIX):
+        noun = "notification channel"
+        return find_in_path(objects, call, NotificationChannel, noun=noun, placeholder="id")
     return find_in_path(objects, call, WebhookEndpoint, noun="webhook endpoint", placeholder="id")
 
 
-def _find_enabled(objects: Objects, call: Call) -> WebhookEndpoint:
+def _find_enabled(objects: Objects, call: Call) -> Receiver:
     endpoint = _find(objects, call)
     if endpoint.status == "disabled":
         raise InvalidParamError(
-            f"Webhook endpoint {endpoint.id} is disabled. Enable it first: disabled=false for a "
-            "webhook endpoint, /enable for an event destination."
+            f"{endpoint.id} is disabled. Enable it first: disabled=false for a webhook endpoint or "
+            "a notification channel, /enable for an event destination."
         )
     return endpoint
 
@@ -62,14 +68,14 @@ def _health(call: Call) -> dict[str, Any]:
     )
 
 
-def _delivery(objects: Objects, endpoint: WebhookEndpoint, text: str) -> Delivery | None:
+def _delivery(objects: Objects, endpoint: Receiver, text: str) -> Delivery | None:
     number = parse_delivery_id(text)
     if number is None:
         return None
     return objects.fetch(Delivery, number=number, endpoint=endpoint.id)
 
 
-def _cursor(objects: Objects, call: Call, endpoint: WebhookEndpoint, param: str) -> int | None:
+def _cursor(objects: Objects, call: Call, endpoint: Receiver, param: str) -> int | None:
     """Return the number of the delivery that a parameter names; None if it was not sent."""
     if param not in call.params:
         return None
@@ -106,7 +112,8 @@ def _resend(call: Call, transaction: Transaction) -> dict[str, Any]:
     objects = transaction.objects
     endpoint = _find_enabled(objects, call)
     event_id = call.params["event"]
-    is_thin = endpoint.event_payload == "thin"
+    is_channel = isinstance(endpoint, NotificationChannel)
+    is_thin = isinstance(endpoint, WebhookEndpoint) and endpoint.event_payload == "thin"
     event: Event | ThinEvent | None
     if is_thin:
         event = objects.get(ThinEvent, event_id, livemode=call.livemode)
@@ -114,6 +121,11 @@ def _resend(call: Call, transaction: Transaction) -> dict[str, Any]:
         event = objects.get(Event, event_id, livemode=call.livemode)
     if event is None:
         raise no_such_in_body("thin event" if is_thin else "event", event_id, param="event")
+    if is_channel and event.type != TRIGGERED:
+        raise InvalidParamError(
+            f"A notification channel is told of {TRIGGERED} events only; this is {event.type}.",
+            param="event",
+        )
     return render_delivery(resend(transaction, event, endpoint))
 
 
@@ -131,6 +143,10 @@ def _resend_failed(call: Call, transaction: Transaction) -> dict[str, Any]:
 def _ping(call: Call, transaction: Transaction) -> dict[str, Any]:
     """Make an event for one endpoint alone, whatever that is subscribed to."""
     endpoint = _find_enabled(transaction.objects, call)
+    if isinstance(endpoint, NotificationChannel):
+        raise InvalidParamError(
+            "A notification channel is tested by POST /v1/notification_channels/{id}/test."
+        )
     if endpoint.is_destination:
         transaction.emit_thin(
             _THIN_PING,

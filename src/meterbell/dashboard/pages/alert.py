@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from meterbell.channel import NotificationChannel
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.lists import list_page
+from meterbell.dashboard.receivers import receiver_href, receiver_name
 from meterbell.dashboard.states import State, state_of_delivery
 from meterbell.dashboard.usage_line import UsageLine, usage_line
 from meterbell.dashboard.visit import Action, Data, Done, Page, Route, Visit
@@ -14,7 +14,7 @@ from meterbell.engine.progress import Progress
 from meterbell.engine.value import format_value
 from meterbell.errors import NotFoundError
 from meterbell.ids import CustomerId
-from meterbell.ledger.deliveries import Receiver, find_receiver
+from meterbell.ledger.deliveries import find_receiver
 from meterbell.records import AuditEntry, Delivery, TriggerRecord
 from meterbell.store.dashboard_tables import audit_entry
 from meterbell.store.tables import trigger
@@ -267,24 +267,17 @@ def _decimal(value: int | None) -> str:
     return "" if value is None else format_value(value)
 
 
-def _name_of(told: Receiver | None) -> str:
-    if told is None:
-        return "deleted"
-    return told.name if isinstance(told, NotificationChannel) else told.url
-
-
 def _deliveries(visit: Visit, explained: Explained) -> list[DeliveryLine]:
     lines = []
     for delivery in explained.fired.deliveries if explained.fired else ():
         told = find_receiver(
             visit.services.store.reader, delivery.endpoint, livemode=visit.livemode
         )
-        section = "channels" if isinstance(told, NotificationChannel) else "webhooks"
         lines.append(
             DeliveryLine(
                 endpoint=delivery.endpoint,
-                href=visit.url(f"/{section}/{delivery.endpoint}") if told else "",
-                name=_name_of(told),
+                href=receiver_href(visit, told) if told else "",
+                name=receiver_name(told) if told else "deleted",
                 state=state_of_delivery(delivery),
                 attempts=delivery.attempts,
                 next_ms=delivery.next_attempt_at_ms or 0,

@@ -1,6 +1,6 @@
 """One channel: how it is, what it says, what was sent; test, change, disable, delete."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from meterbell.channel import NotificationChannel
@@ -18,6 +18,7 @@ from meterbell.dashboard.pages.new_channel import (
     without_url,
     words_of,
 )
+from meterbell.dashboard.pages.webhook import PERIODS, resend_period
 from meterbell.dashboard.states import State, outcome_words, state_of_delivery
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.errors import InvalidParamError, NotFoundError
@@ -64,6 +65,7 @@ class ChannelView:
     Attributes:
         url: Without its secrets; empty for those who may not change it.
         told: Titles of the alerts that it tells of, with where they are; empty for all.
+        periods: Since when to send again what failed: seconds, and words.
     """
 
     channel: NotificationChannel
@@ -74,6 +76,8 @@ class ChannelView:
     words: Words
     problem: Problem
     notices: list[Notice]
+    has_failed: bool
+    periods: Sequence[tuple[str, str]]
     newer: str
     older: str
 
@@ -112,10 +116,17 @@ async def _view(visit: Visit) -> ChannelView:
         alerts=alerts_of(visit, channel),
         words=words_of(visit, channel.title or TITLE_DEFAULT, channel.body or BODY_DEFAULT),
         problem=explain(visit.problem),
+        has_failed=_has_failed(visit, channel),
+        periods=PERIODS,
         notices=[_notice(visit, delivery) for delivery in found.items],
         newer=found.newer,
         older=found.older,
     )
+
+
+def _has_failed(visit: Visit, channel: NotificationChannel) -> bool:
+    page = page_deliveries(visit.services.store.reader, channel.id, statuses=["failed"], limit=1)
+    return bool(page.items)
 
 
 def _notice(visit: Visit, delivery: Delivery) -> Notice:
@@ -189,6 +200,12 @@ async def _save(visit: Visit, params: Form, *, notice: str, action: str = "updat
     return Done(visit.url(f"{SECTION}/{channel_id}"), notice=notice)
 
 
+async def _resend_failed(visit: Visit) -> Done:
+    find_channel(visit)
+    notice = await resend_period(visit)
+    return Done(visit.url(f"{SECTION}/{visit.ids['id']}"), notice=notice)
+
+
 async def _delete(visit: Visit) -> Done:
     await change(visit, delete(_PATH), {}, action="channel.delete", ids={"id": visit.ids["id"]})
     return Done(visit.url(SECTION), notice="channel_deleted")
@@ -208,5 +225,6 @@ ROUTES: list[Route] = [
     Action(path=f"{SECTION}/{{id}}/words", act=_save_words, page=PAGE),
     Action(path=f"{SECTION}/{{id}}/disable", act=_set_disabled("true", "disable")),
     Action(path=f"{SECTION}/{{id}}/enable", act=_set_disabled("false", "enable")),
+    Action(path=f"{SECTION}/{{id}}/resend-failed", act=_resend_failed),
     Action(path=f"{SECTION}/{{id}}/delete", act=_delete),
 ]

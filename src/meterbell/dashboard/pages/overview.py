@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 
+from meterbell.channel import NotificationChannel
 from meterbell.dashboard.figures import DAY_MS
+from meterbell.dashboard.receivers import receiver_href, receiver_name
 from meterbell.dashboard.usage import Usage, usage_today
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Meter
 from meterbell.engine.value import format_value
 from meterbell.ids import AlertId
+from meterbell.ledger.deliveries import Receiver
 from meterbell.records import EndpointHealth, TriggerRecord, WebhookEndpoint
 from meterbell.store.tables import trigger
 
@@ -52,7 +55,8 @@ class FailingLine:
     """A webhook endpoint that does not take what it is sent."""
 
     endpoint: str
-    url: str
+    href: str
+    name: str
     failures: int
     since_ms: int
     is_disabled: bool
@@ -136,10 +140,12 @@ async def _nearest(visit: Visit) -> list[NearLine]:
 
 
 def _failing(visit: Visit) -> list[FailingLine]:
-    """Return the webhook endpoints that fail, or were disabled because they did."""
+    """Return the webhook endpoints and channels that fail, or were disabled because they did."""
     objects = visit.services.store.reader
     lines = []
-    for endpoint in objects.fetch_all(WebhookEndpoint, livemode=visit.livemode):
+    receivers: list[Receiver] = [*objects.fetch_all(WebhookEndpoint, livemode=visit.livemode)]
+    receivers += objects.fetch_all(NotificationChannel, livemode=visit.livemode)
+    for endpoint in receivers:
         health = objects.fetch(EndpointHealth, endpoint=endpoint.id)
         is_disabled = endpoint.status == "disabled"
         if health is None or (health.failing_since_ms is None and not is_disabled):
@@ -149,7 +155,8 @@ def _failing(visit: Visit) -> list[FailingLine]:
         lines.append(
             FailingLine(
                 endpoint=endpoint.id,
-                url=endpoint.url,
+                href=receiver_href(visit, endpoint),
+                name=receiver_name(endpoint),
                 failures=health.failures,
                 since_ms=health.failing_since_ms or health.disabled_at_ms or 0,
                 is_disabled=is_disabled,

@@ -214,13 +214,22 @@ async def _test(visit: Visit) -> Done:
     return Done(visit.url(f"/deliveries/{made}"), notice="test_event_sent")
 
 
-async def _resend_failed(visit: Visit) -> Done:
+async def resend_period(visit: Visit) -> str:
+    """Send an endpoint or a channel again what failed in the chosen period; return the notice.
+
+    Raises:
+        RequestError: None was chosen, or the API would refuse it.
+    """
     period = visit.typed("period")
     if period not in dict(PERIODS):
         raise InvalidParamError("Choose since when.", param="period")
     since = visit.services.clock.now_ms() // 1000 - int(period)
     is_all = await resend_failed(visit, visit.ids["id"], since=since)
-    return _done(visit, "failed_resent" if is_all else "some_failed_resent")
+    return "failed_resent" if is_all else "some_failed_resent"
+
+
+async def _resend_failed(visit: Visit) -> Done:
+    return _done(visit, await resend_period(visit))
 
 
 ROUTES: list[Route] = [
