@@ -43,10 +43,10 @@ from meterbell.wire.form import parse_form
 from meterbell.wire.page_tokens import PageClaims, read_page
 
 _CHANGES: dict[str, tuple[Callable[[CustomerVisit], Awaitable[None]], str]] = {
-    "alerts": (set_alert, "set"),
-    "alerts/archive": (archive_alert, "archived"),
+    "": (set_alert, "set"),
+    "archive": (archive_alert, "archived"),
 }
-"""What forms do, with the notice that says so."""
+"""What forms do, by where they are sent, with the notice that says so."""
 
 PER_SECOND_MAX = 20
 """Requests for one customer's page that are answered in each second."""
@@ -119,7 +119,7 @@ class CustomerPages:
                 body = await read_body(receive, headers, bytes_max=BODY_BYTES_MAX)
                 require_form(headers, body)
                 return await self._change(replace(visit, form=parse_form(body)), rest)
-            case _, _ if rest in ("", "theme.css", *_CHANGES):
+            case _, _ if rest in ("theme.css", *_CHANGES):
                 raise MethodNotAllowedError(f"This page can't be asked for with {method[:10]}.")
         raise NotFoundError("There is no such page.")
 

@@ -62,7 +62,7 @@ class Pages:
     async def set_alert(self, link: str, **form: str) -> Shown:
         """Set an alert on a page."""
         fields = {"title": "Mine", "meter": self.meter, "gte": "100", **form}
-        return await self.post(f"{link}/alerts", fields)
+        return await self.post(link, fields)
 
     def own(self) -> list[CustomerAlert]:
         """Return the alerts that were set on pages."""

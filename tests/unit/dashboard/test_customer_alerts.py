@@ -73,7 +73,7 @@ async def test_a_page_that_only_shows_changes_nothing(pages: Pages) -> None:
     page = await pages.browser.get(shows)
     refused = [
         await pages.set_alert(shows),
-        await pages.post(f"{shows}/alerts/archive", {"alert": own.alert}),
+        await pages.post(f"{shows}/archive", {"alert": own.alert}),
     ]
 
     assert "<form" not in page.text
@@ -90,13 +90,13 @@ async def test_only_alerts_that_were_set_here_are_archived(pages: Pages) -> None
     mine, theirs = pages.own()
     before = pages.api.services.state.sequence
     for alert in (pages.any_alert, pages.other_alert, theirs.alert, "alrt_none", ""):
-        shown = await pages.post(f"{link}/alerts/archive", {"alert": alert})
+        shown = await pages.post(f"{link}/archive", {"alert": alert})
 
         assert shown.status == 404, alert
         require_only_own(shown)
     assert pages.api.services.state.sequence == before
 
-    done = await pages.post(f"{link}/alerts/archive", {"alert": mine.alert})
+    done = await pages.post(f"{link}/archive", {"alert": mine.alert})
 
     assert done.headers["location"] == f"{link}?notice=archived"
     assert "Mine" not in (await pages.browser.get(link)).words
@@ -111,7 +111,7 @@ async def test_a_page_holds_few_alerts_and_sets_few_in_a_day(pages: Pages) -> No
             assert "You have 5 alerts" in (await pages.set_alert(link)).words
         if number + 1 >= OWN_PER_METER_MAX:
             oldest = pages.own()[number + 1 - OWN_PER_METER_MAX].alert
-            await pages.post(f"{link}/alerts/archive", {"alert": oldest})
+            await pages.post(f"{link}/archive", {"alert": oldest})
 
     refused = await pages.set_alert(link)
     assert refused.status == 400
@@ -132,7 +132,7 @@ async def test_a_page_holds_few_alerts_and_sets_few_in_a_day(pages: Pages) -> No
 async def test_no_page_elsewhere_sets_alerts(pages: Pages, headers: dict[str, str]) -> None:
     link = await pages.link()
 
-    shown = await pages.post(f"{link}/alerts", {"title": "x", "gte": "1"}, **headers)
+    shown = await pages.post(link, {"title": "x", "gte": "1"}, **headers)
 
     assert shown.status == 403
     assert pages.own() == []

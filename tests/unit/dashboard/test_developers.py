@@ -35,7 +35,7 @@ def key_ids(api: Api) -> list[str]:
 
 
 async def create(admin: Visitor, **form: str) -> Shown:
-    return await admin.post(f"{PLACE}/keys", {"name": "laptop", "permission": "all", **form})
+    return await admin.post(PLACE, {"name": "laptop", "permission": "all", **form})
 
 
 async def test_a_new_key_works_and_is_shown_this_once(api: Api, admin: Visitor) -> None:

@@ -85,11 +85,13 @@ class DevelopersView:
 
     Attributes:
         revealed: A key that was just made.
+        has_test_key: Whether a key that is not listed is accepted besides.
         settings: In force; empty for those who are no admins.
     """
 
     tabs: list[Tab]
     keys: list[KeyLine]
+    has_test_key: bool
     permissions: list[tuple[str, str]]
     revealed: str
     problem: str
@@ -111,6 +113,7 @@ async def _view(visit: Visit) -> DevelopersView:
     return DevelopersView(
         tabs=tabs(visit, SECTION),
         keys=_keys(visit),
+        has_test_key=settings.test_key is not None and not visit.livemode,
         permissions=list(MAY.items()),
         revealed=visit.revealed,
         problem=problem.message if problem else "",
@@ -227,7 +230,7 @@ PAGE = Page(
 )
 ROUTES: list[Route] = [
     PAGE,
-    Action(path=f"{SECTION}/keys", act=_create, role="admin", page=PAGE),
+    Action(path=SECTION, act=_create, role="admin", page=PAGE),
     Action(path=f"{SECTION}/keys/{{id}}/roll", act=_roll, role="admin", page=PAGE),
     Action(path=f"{SECTION}/keys/{{id}}/revoke", act=_revoke, role="admin", page=PAGE),
 ]
