@@ -5,7 +5,7 @@ Nobody could wait for it, so the server's parts run with a clock that is behind 
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,12 +110,12 @@ async def fill(folder: Path, endpoints: Endpoints) -> Shown:
     settings = Settings(data=str(folder), test_key=KEY, stream_events_max=1000)
     async with running(settings, clock=clock, ids=RandomIds(), on_failure=_fail) as services:
         api = Api(HttpApi(services), services, clock, key=KEY)  # type: ignore[arg-type]
-        company = Company(api)
-        await company.found(endpoints)
+        company = Company(api, endpoints)
+        await company.found()
         for hour in range(_DAYS * _DAY_HOURS + 1):
             clock.behind_ms = max(now_ms - start_ms - hour * _HOUR_MS, 0)
             await company.live(hour)
-            await _delivered(services, company.endpoint)
+            await _delivered(services, company.reached)
         return company.shown
 
 
@@ -123,10 +123,11 @@ def _fail(error: Exception) -> None:
     raise RuntimeError("the store failed") from error
 
 
-async def _delivered(services: Services, endpoint: str) -> None:
-    """Wait until an endpoint has everything, and others were tried."""
+async def _delivered(services: Services, reached: Collection[str]) -> None:
+    """Wait until those that can be reached have everything, and others were tried."""
     async with asyncio.timeout(_SECONDS_MAX):
-        while services.store.reader.fetch_all(Delivery, endpoint=endpoint, status="pending"):  # noqa: ASYNC110 - nothing tells of it
+        wanted = (delivery.c.status == "pending", delivery.c.endpoint.in_(reached))
+        while services.store.reader.find(Delivery, *wanted, limit=1):  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(_PAUSE_SECONDS)
     if services.store.reader.find(Delivery, delivery.c.status == "pending", limit=1):
         await asyncio.sleep(_ATTEMPT_SECONDS)  # or it would seem to have taken an hour
@@ -136,20 +137,21 @@ class Company:
     """Whose customers use what.
 
     Attributes:
-        endpoint: The one that takes webhooks.
+        reached: Endpoints and channels that take what they are sent.
         shown: What is worth a look.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, endpoints: Endpoints) -> None:
         """Begin without anything."""
         self._api = api
         self._customers: list[str] = []
         self._meters: dict[str, str] = {}
         self._alerts: dict[str, str] = {}
-        self.endpoint = ""
+        self.reached: list[str] = []
+        self._endpoints = endpoints
         self.shown = Shown({}, {})
 
-    async def found(self, endpoints: Endpoints) -> None:
+    async def found(self) -> None:
         """Make customers, meters and endpoints."""
         for name in _NAMES:
             word = name.lower().replace(" & ", "_").replace(" ", "_")
@@ -166,9 +168,10 @@ class Company:
                 "default_aggregation": {"formula": formula},
             }
             self._meters[name] = (await self._api.made("/v1/billing/meters", given))["id"]
-        for url, about in ((endpoints.bad, "CRM"), (endpoints.good, "Billing")):
+        for url, about in ((self._endpoints.bad, "CRM"), (self._endpoints.good, "Billing")):
             given = {"url": url, "enabled_events": ["*"], "description": about}
-            self.endpoint = (await self._api.made("/v1/webhook_endpoints", given))["id"]
+            endpoint = (await self._api.made("/v1/webhook_endpoints", given))["id"]
+        self.reached.append(endpoint)
 
     async def live(self, hour: int) -> None:
         """Do what happens in an hour since the beginning."""
@@ -197,6 +200,7 @@ class Company:
         )
         yield since + 1, lambda: self._alert("20 million tokens", "tokens", 20_000_000)
         yield _DAYS * _DAY_HOURS - 34, lambda: self._alert("New plan: 1 million", "tokens", 10**6)
+        yield _DAYS * _DAY_HOURS - 33, self._channel
         yield since + 30, lambda: self._switch("Trial used up", "deactivate")
         yield _DAYS * _DAY_HOURS - 3, self._develop
         yield _DAYS * _DAY_HOURS - 2, self._choose
@@ -212,6 +216,16 @@ class Company:
     async def _switch(self, title: str, verb: str) -> None:
         await self._api.made(f"/v1/billing/alerts/{self._alerts[title]}/{verb}")
         await self._note(f"alert.{verb}", self._alerts[title])
+
+    async def _channel(self) -> None:
+        given = {
+            "name": "Sales",
+            "url": self._endpoints.good.replace("http://", "json://").replace(
+                "/billing/usage", "/sales"
+            ),
+            "alerts": [self._alerts["New plan: 1 million"]],
+        }
+        self.reached.append((await self._api.made("/v1/notification_channels", given))["id"])
 
     async def _note(self, action: str, object_id: str) -> None:
         """Write what was done into the audit log, as if somebody had done it on a page."""
@@ -238,13 +252,14 @@ class Company:
             alerts=self._alerts["20 million tokens"],
             customers=self._customers[4],
             meters=tokens,
-            webhooks=self.endpoint,
+            webhooks=self.reached[0],
         )
         self.shown.queries.update(
             {
                 "/alerts/new": f"title=30+million+tokens&meter={tokens}&gte=30000000",
                 "/alerts/{id}": f"customer={self._customers[2]}",
                 "/meters/{id}": "key=model",
+                "/sign-in/link": "token=used-once",
             }
         )
 

@@ -34,10 +34,10 @@ Every page of the [dashboard](dashboard.md) with four weeks of a made-up company
 takes the pictures and writes this page; your browser's theme chooses between light and dark.
 """
 BYTES_MAX = 60_000
-_QUALITIES = (80, 65, 50, 35, 20)
+_QUALITIES = (60, 45, 30, 20)
 _DEVICES = {
     "desktop": ({"width": 1280, "height": 800}, 1, 1200),
-    "phone": ({"width": 390, "height": 844}, 1.5, 1100),
+    "phone": ({"width": 390, "height": 844}, 1, 1100),
 }
 """Size of the window, pixels of a picture for one of the page, and how high it is at most."""
 _LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\w+")
