@@ -4,8 +4,8 @@ The twin holds the same objects with plain texts. What a page makes of both must
 elements with the same attributes: else a text became more than text.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlsplit
 
@@ -75,7 +75,6 @@ class Writer:
     api: Api
     harm: str
     script: str
-    made: dict[str, str] = field(default_factory=dict)
 
     def text(self, plain: str, length_max: int = 5000) -> str:
         """Return a text with the harm in it."""
@@ -224,6 +223,3 @@ class Writer:
 def filled(names: set[str], text: str) -> Mapping[str, str]:
     """Return a text for every field."""
     return dict.fromkeys(sorted(names - {"", "csrf"}), text)
-
-
-Make = Callable[[str, str], Writer]

@@ -5,9 +5,10 @@ import re
 
 import pytest
 
+from meterbell.errors import OverloadedError
 from meterbell.records import AuditEntry, TriggerRecord
 from meterbell.store.tables import trigger
-from tests.unit.api.running import Api
+from tests.unit.api.running import Api, Failing
 from tests.unit.dashboard.visiting import Visitor
 
 NEW = "/dashboard/test/alerts/new"
@@ -131,6 +132,19 @@ async def test_the_preview_warns_of_usage_that_does_not_count(
     assert ('class="warning"' in shown.text) == bool(warning)
 
 
+async def test_a_preview_that_is_not_possible_now_says_so(api: Api, editor: Visitor) -> None:
+    meter = await api.meter()
+    runner = api.services.insight.dry_runner
+    runner._committer = Failing(OverloadedError("Full."))  # type: ignore[assignment] # noqa: SLF001
+
+    shown = await editor.get(f"/dashboard/test/alerts/preview?meter={meter}&gte=100")
+
+    assert (shown.status, shown.words) == (
+        200,
+        "Too much is going on at this moment. Type on to try again.",
+    )
+
+
 async def test_the_preview_tells_when_there_can_be_no_other_alert(
     api: Api, editor: Visitor
 ) -> None:
@@ -142,6 +156,13 @@ async def test_the_preview_tells_when_there_can_be_no_other_alert(
 
     assert "This meter has 25 of 25 alerts for this application. Archive one" in shown.words
     assert "25" in (await editor.post(NEW, form(meter))).words
+    one = "application=customer&customer=cus_a"
+    await api.customer("cus_a")
+    shown = await editor.get(f"/dashboard/test/alerts/preview?meter={meter}&gte=100&{one}")
+    assert "This meter has 0 of 25 alerts for this application." in shown.words
+    await editor.post(NEW, form(meter, application="customer", customer="cus_a"))
+    shown = await editor.get(f"/dashboard/test/alerts/preview?meter={meter}&gte=100&{one}")
+    assert "This meter has 1 of 25 alerts for this application." in shown.words
 
 
 @pytest.mark.parametrize(

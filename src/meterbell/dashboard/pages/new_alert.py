@@ -6,7 +6,7 @@ from meterbell.dashboard.changes import ask, change, post
 from meterbell.dashboard.formats import group
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.engine.value import format_value
-from meterbell.errors import InvalidParamError, RequestError
+from meterbell.errors import InvalidParamError, OverloadedError, RequestError
 from meterbell.ids import CustomerId, MeterId
 from meterbell.wire.form import Form
 
@@ -165,6 +165,8 @@ async def _preview(visit: Visit) -> PreviewView:
         found = await ask(visit, post("/v1/billing/alerts/dry_run"), params)
     except InvalidParamError as problem:
         return PreviewView(explain_problem(problem)[1])
+    except OverloadedError:
+        return PreviewView("Too much is going on at this moment. Type on to try again.")
     meter = MeterId(found["usage_threshold"]["meter"])
     return PreviewView(
         "",
@@ -214,11 +216,8 @@ def _alerts(visit: Visit, meter: MeterId) -> int:
         return 0
     if visit.typed("application") != ONE:
         return len(alerts.any_customer.alerts)
-    return sum(
-        len(scope.alerts)
-        for customer, scope in alerts.by_customer.items()
-        if customer == visit.typed("customer")
-    )
+    scope = alerts.by_customer.get(CustomerId(visit.typed("customer").strip()))
+    return 0 if scope is None else len(scope.alerts)
 
 
 PAGE = Page(
