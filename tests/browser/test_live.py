@@ -73,10 +73,15 @@ def test_a_server_stops_although_pages_are_open(browser: Browser, tmp_path: Path
         little_data(server, receiver)
         match = LINK.search(server.output)
         assert match is not None
-        page = browser.new_context().new_page()
-        with page.expect_response("**/live?view=*"):
+        context = browser.new_context(base_url=server.url)
+        with context.new_page() as page:
             page.goto(match[0])
+            page.wait_for_url("**/dashboard/test")
+        for path in ("", "/alerts", "/events", "/events/told", "/webhooks"):
+            page = context.new_page()
+            with page.expect_response("**/live?view=*"):
+                page.goto(f"/dashboard/test{path}")
 
         assert server.stop() == 0
 
-        page.context.close()
+        context.close()

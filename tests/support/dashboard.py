@@ -10,13 +10,14 @@ from meterbell.dashboard.visit import Route, url_of
 
 World = Mapping[str, str]
 """An example id by the part of a path that stands before it: `{"alerts": "alrt_…"}`."""
-_PLACEHOLDER = re.compile(r"(\w+)/\{\w+\}")
+_PLACEHOLDER = re.compile(r"([\w-]+)/\{\w+\}")
 
 LISTS = {
     "alerts": "/v1/billing/alerts",
     "channels": "/v1/notification_channels",
     "customers": "/v1/customers",
     "meters": "/v1/billing/meters",
+    "events": "/v1/events",
     "requests": "/meterbell/requests",
     "webhooks": "/v1/webhook_endpoints",
 }
@@ -25,8 +26,8 @@ LISTS = {
 The first one listed is the example.
 """
 
-NUMBERED = {"deliveries": "dlv_1"}
-"""Examples that have a number in place of a random id: the first of each."""
+NUMBERED = {"deliveries": "dlv_1", "meter-events": "2"}
+"""Examples with a number in place of a random id: the first of each, behind the first alert."""
 
 DOOR = {"/sign-in", "/sign-in/link", "/sign-out"}
 """Where one signs in and out."""

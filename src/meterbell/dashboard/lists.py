@@ -48,10 +48,11 @@ def listed(visit: Visit, found: StorePage) -> Listed[R]:
 
 def cursors(visit: Visit) -> tuple[int | None, int | None]:
     """Return the numbers in the parameters `after` and `before`; the former goes first."""
-    after = _number(visit, "after")
-    return after, _number(visit, "before") if after is None else None
+    after = number_in(visit, "after")
+    return after, number_in(visit, "before") if after is None else None
 
 
-def _number(visit: Visit, name: str) -> int | None:
+def number_in(visit: Visit, name: str) -> int | None:
+    """Return the number that a parameter holds; None if it holds none."""
     text = visit.query.get(name, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None  # noqa: PLR2004

@@ -19,6 +19,7 @@ NOTICES = {
     "meter_deactivated": "The meter is inactive: usage for it is refused until it is reactivated.",
     "meter_reactivated": "The meter is active and takes usage again.",
     "meter_renamed": "The meter has a new name.",
+    "meter_event_cancelled": "The meter event is cancelled: it counts as if it had never come.",
     "signed_out": "You are signed out.",
     "some_failed_resent": "A part of what failed is sent again. Do it once more for the rest.",
     "test_event_sent": "A test event is on its way: what comes back is shown here.",

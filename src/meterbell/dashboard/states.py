@@ -1,5 +1,6 @@
 """What became of deliveries, and how endpoints are, in words for people."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meterbell.ledger.deliveries import Receiver
@@ -57,6 +58,18 @@ def state_of_delivery(delivery: Delivery) -> State:
             return State("Canceled", "calm")
         case "pending":
             return State("Retrying", "warn") if delivery.attempts else State("Pending", "calm")
+
+
+def state_of_deliveries(deliveries: Sequence[Delivery]) -> State:
+    """Return what became of the deliveries of one event: the worst of it."""
+    if not deliveries:
+        return State("Nobody to tell", "calm")
+    states = [state_of_delivery(delivery) for delivery in deliveries]
+    for tone in ("bad", "warn", "calm"):
+        for state in states:
+            if state.tone == tone:
+                return state
+    return states[0]
 
 
 def again_words(delivery: Delivery) -> str:

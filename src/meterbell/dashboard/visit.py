@@ -122,7 +122,7 @@ class Page:
         section: The path in the navigation that it belongs to.
         is_live: Whether its block `live` is pushed again whenever something changed.
         is_part: Whether it is asked for by another page and is no page of its own.
-        finds: What it shows one of, by `id`: the search leads here.
+        finds: What it shows one of, by `id`: the search leads here. One kind, or some.
     """
 
     path: str
@@ -133,7 +133,7 @@ class Page:
     section: str = ""
     is_live: bool = False
     is_part: bool = False
-    finds: type[Any] | None = None
+    finds: type[Any] | tuple[type[Any], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

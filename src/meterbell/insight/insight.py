@@ -6,6 +6,7 @@ from meterbell.clock import Clock
 from meterbell.engine.state import State
 from meterbell.insight.dry_run import DryRunner
 from meterbell.insight.explain import Explainer
+from meterbell.insight.feed import FeedReader
 from meterbell.insight.progress import ProgressReader
 from meterbell.insight.recent import RecentReader
 from meterbell.insight.series import SeriesReader
@@ -22,6 +23,7 @@ class Insight:
     dry_runner: DryRunner
     series: SeriesReader
     recent: RecentReader
+    feed: FeedReader
 
     @classmethod
     def over(cls, store: Store, state: State, committer: Committer, clock: Clock) -> "Insight":
@@ -32,4 +34,5 @@ class Insight:
             dry_runner=DryRunner(store, state, committer, clock),
             series=SeriesReader(store, state, clock),
             recent=RecentReader(store, state, clock),
+            feed=FeedReader(store, state),
         )

@@ -87,7 +87,7 @@ class Writer:
         await self.api.services.committer.execute(self._rest)
         lists = {section: await self.api.got(path) for section, path in LISTS.items()}
         found = {section: listed["data"][0]["id"] for section, listed in lists.items()}
-        return NUMBERED | found | {"keys": "key_1"}
+        return NUMBERED | found | {"keys": "key_1", "meter-events": "3"}
 
     async def _usage(self) -> None:
         name, api = self.text("requests", 100), self.api

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from meterbell.dashboard.pages.alert import _state_of_all
+from meterbell.dashboard.states import state_of_deliveries
 from meterbell.dashboard.usage_line import usage_line
 from meterbell.engine.value import SCALE
 from meterbell.ids import AlertId, CustomerId
@@ -153,4 +153,4 @@ def delivery(status: str, *, attempts: int = 0) -> Delivery:
     ids=["none", "all", "some", "retrying", "failed", "canceled"],
 )
 def test_of_several_deliveries_the_worst_is_told(deliveries: list[Delivery], word: str) -> None:
-    assert _state_of_all(deliveries).word == word
+    assert state_of_deliveries(deliveries).word == word

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.lists import list_page
 from meterbell.dashboard.receivers import receiver_href, receiver_name
-from meterbell.dashboard.states import State, state_of_delivery
+from meterbell.dashboard.states import State, state_of_deliveries, state_of_delivery
 from meterbell.dashboard.usage_line import UsageLine, usage_line
 from meterbell.dashboard.visit import Action, Data, Done, Page, Route, Visit
 from meterbell.engine.model import Alert
@@ -172,20 +172,8 @@ def _trigger_line(visit: Visit, record: TriggerRecord) -> TriggerLine:
         href=_why_href(visit, record.customer),
         value=record.value,
         at_ms=record.created_ms,
-        delivery=_state_of_all(deliveries),
+        delivery=state_of_deliveries(deliveries),
     )
-
-
-def _state_of_all(deliveries: Sequence[Delivery]) -> State:
-    if not deliveries:
-        return State("Nobody to tell", "calm")
-    states = [state_of_delivery(delivery) for delivery in deliveries]
-    # The worst one is told.
-    for tone in ("bad", "warn", "calm"):
-        for state in states:
-            if state.tone == tone:
-                return state
-    return states[0]
 
 
 def _progress_line(visit: Visit, item: Progress) -> ProgressLine:

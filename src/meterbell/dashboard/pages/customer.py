@@ -55,6 +55,7 @@ class EventLine:
     """A meter event."""
 
     identifier: str
+    href: str
     meter: str
     value: str
     at_ms: int
@@ -210,6 +211,7 @@ def _event_line(visit: Visit, event: MeterEvent) -> EventLine:
     usual = (meter.customer_key, meter.value_key)
     return EventLine(
         identifier=event.identifier,
+        href=visit.url(f"/meter-events/{event.sequence}"),
         meter=meter.display_name,
         value=format_value(event.value),
         at_ms=event.timestamp * 1000,

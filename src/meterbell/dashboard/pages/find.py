@@ -27,13 +27,17 @@ def search_page(routes: Callable[[], Sequence[Route]]) -> Page:
         pages = [route for route in routes() if isinstance(route, Page) and route.finds is not None]
         for livemode in (visit.livemode, not visit.livemode):
             for page in pages:
-                assert page.finds is not None
-                objects = visit.services.store.reader
-                if query and objects.get(page.finds, query, livemode=livemode) is not None:
+                if query and _finds(visit, page, query, livemode=livemode):
                     return Done(url_of(page.path.replace("{id}", query), livemode=livemode))
         return SearchView(query)
 
     return Page(path="/search", template="search.html", view=view)
+
+
+def _finds(visit: Visit, page: Page, query: str, *, livemode: bool) -> bool:
+    kinds = page.finds if isinstance(page.finds, tuple) else (page.finds,)
+    objects = visit.services.store.reader
+    return any(kind and objects.get(kind, query, livemode=livemode) for kind in kinds)
 
 
 HOME = Jump(path="/home", to=_home)
