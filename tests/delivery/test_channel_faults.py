@@ -84,17 +84,16 @@ def process_of(notifier: Notifier) -> asyncio.subprocess.Process:
 
 async def test_a_process_that_is_killed_fails_its_attempts_and_is_started_again() -> None:
     """What it was doing ends by itself at its deadline, too."""
-    async with hanging() as server, notifying(webhook_timeout_seconds=1) as notifier:
+    async with hanging() as server, notifying(webhook_timeout_seconds=2) as notifier:
         attempt = asyncio.create_task(send(notifier, server.url))
         await server.until(came=1)
         process_of(notifier).kill()
         outcome = await attempt
-        with WebhookReceiver() as receiver:
-            again = await send(notifier, f"json://{receiver.url.split('/')[2]}/")
+        again = await notifier.check(server.url, livemode=False)
         await server.until(left=1)
 
     assert (outcome.text, outcome.is_final) == ("internal_error", False)
-    assert again.text == "succeeded"
+    assert again.refusal is None
 
 
 async def test_a_process_that_was_killed_between_attempts_is_not_noticed() -> None:
@@ -122,12 +121,13 @@ async def test_closing_ends_attempts_at_once_with_everything_that_makes_them() -
 
 
 async def test_a_process_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("meterbell.delivery.channels.notifier._GRACE_SECONDS", 0.1)
     async with notifying(webhook_timeout_seconds=1) as notifier:
         await notifier.check("json://127.0.0.1:9999", livemode=False)
         stopped = process_of(notifier)
         stopped.send_signal(signal.SIGSTOP)
-        outcome = await send(notifier, "json://127.0.0.1:9999/")
+        with monkeypatch.context() as patched:
+            patched.setattr("meterbell.delivery.channels.notifier._GRACE_SECONDS", 0.1)
+            outcome = await send(notifier, "json://127.0.0.1:9999/")
         checked = await notifier.check("json://127.0.0.1:9999", livemode=False)
 
     assert outcome.text == "timeout"

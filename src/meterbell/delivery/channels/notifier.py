@@ -60,10 +60,14 @@ class _Helper:
 
     async def end(self) -> None:
         """End the process with all its forks; what it was asked is answered that it failed."""
+        self._kill()
+        await self._reading
+
+    def _kill(self) -> None:
+        # By its number: `Process.kill` may reap it, and then nobody learns how it ended.
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        await self._reading
 
     async def _read(self) -> None:
         """Give out answers until the process ends, and take it for that if it makes no sense."""
@@ -81,8 +85,7 @@ class _Helper:
             for number, answer in self.waiting.items():
                 if not answer.done():
                     answer.set_result(Done(number, outcome="internal_error"))
-        with suppress(ProcessLookupError):
-            self.process.kill()
+        self._kill()
         await self.process.wait()
 
 
