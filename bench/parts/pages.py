@@ -16,7 +16,7 @@ from bench.outcome import Chart, Outcome, Series, Table
 from bench.services import free_port
 from meterbell.dashboard.routes import PAGES
 from meterbell.dashboard.visit import Page
-from tests.support.dashboard import DOOR, LISTS, NUMBERED, address
+from tests.support.dashboard import DOOR, LISTS, address, examples
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_for
 
@@ -125,21 +125,16 @@ def _world(server: ServerProcess, filled: Filled) -> Mapping[str, str]:
     """Return examples: those with the most usage, and one of everything else."""
     api = Api(server.port, server.key)
     # An event that nobody takes is a delivery, too.
-    api.post(
-        "/v1/webhook_endpoints",
-        {"url": f"http://127.0.0.1:{free_port()}/", "enabled_events[0]": "*"},
-    )
+    away = f"127.0.0.1:{free_port()}/"
+    api.post("/v1/webhook_endpoints", {"url": f"http://{away}", "enabled_events[0]": "*"})
+    api.post("/v1/notification_channels", {"name": "On call", "url": f"json://{away}"})
     api.post("/v1/customers", {"id": "cus_last"})
     with suppress(RuntimeError):
         api.get("/v1/customers/cus_none", {})  # a request with an error stands in its log
-
-    def newest(path: str) -> str:
-        return str(wait_for(lambda: api.get(path, {"limit": 1})["data"], path)[0]["id"])
-
-    listed = {section: newest(path) for section, path in LISTS.items()}
+    wait_for(lambda: api.get(LISTS["requests"], {"limit": 1})["data"], "request in the log")
     api.close()
     most = {"alerts": filled.alert, "customers": filled.customer, "meters": filled.meter}
-    return NUMBERED | listed | most
+    return examples(server.client) | most
 
 
 def _measured(browser: _Browser, place: str, *, path: str, is_part: bool) -> _Page:

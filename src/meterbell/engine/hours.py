@@ -119,8 +119,10 @@ def merge(parts: Sequence[Bucket]) -> Bucket:
 def add_parts(hours: Hours, parts: Iterable[tuple[int, Bucket]]) -> None:
     """Add parts to the hours they belong to."""
     for hour, part in parts:
-        hours.setdefault(hour, []).append(part)
-        hours[hour].sort(key=lambda part: -part.head)
+        found = hours.setdefault(hour, [])
+        found.append(part)
+        if len(found) > 1:
+            found.sort(key=lambda part: -part.head)
 
 
 def parts_of(entries: Numbers) -> list[tuple[int, Bucket]]:

@@ -1,6 +1,6 @@
 """Usage over time for charts, and who used most: of one customer, or of all together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from meterbell.clock import Clock
 from meterbell.engine.fold import HOUR_SECONDS
-from meterbell.engine.hours import Hours, add_parts
+from meterbell.engine.hours import Hours
 from meterbell.engine.model import Meter
 from meterbell.engine.series import (
     POINTS_MAX,
@@ -26,7 +26,7 @@ from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId, MeterId
 from meterbell.insight.sums import Sums
 from meterbell.insight.waiting import in_thread
-from meterbell.ledger.hours import read_hours_of
+from meterbell.ledger.hours import add_stored
 from meterbell.store.base import Store
 
 TOP_MAX = 100
@@ -117,7 +117,8 @@ class SeriesReader:
             for meter, slot in zip(meters, slots, strict=True)
         ]
         if any(until.values()):
-            await in_thread(self._add_stored, hours, until, start, end)
+            first, last = start // HOUR_SECONDS, end // HOUR_SECONDS
+            await in_thread(add_stored, self._store, until, hours, first=first, last=last)
         return [
             self._series(meter, hours.get(slot, {}), counts, start=start, end=end, step=step)
             for meter, slot, counts in zip(meters, slots, counting, strict=True)
@@ -264,17 +265,6 @@ class SeriesReader:
         if len(self._used) > _SUMS_KEPT_MAX:
             del self._used[next(iter(self._used))]
         return sums
-
-    def _add_stored(
-        self, hours: Mapping[int, Hours], until: Mapping[int, int], start: int, end: int
-    ) -> None:
-        """Add what the store keeps of some counters' hours, by row; in a thread."""
-        first, last = start // HOUR_SECONDS, end // HOUR_SECONDS
-        stored = read_hours_of(self._store, until, first=first, last=last)
-        for slot, found in stored.items():
-            add_parts(
-                hours[slot], ((hour, part) for hour, parts in found.items() for part in parts)
-            )
 
 
 def _aligned(start: int, end: int, step: Step) -> tuple[int, int]:

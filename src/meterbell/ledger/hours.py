@@ -62,30 +62,30 @@ def read_hours(
     return found
 
 
-def read_hours_of(
-    store: Store, until: Mapping[int, int], *, first: int, last: int
-) -> dict[int, Hours]:
-    """Return what the store keeps of some counters' hours, by row; in any thread.
+def add_stored(
+    store: Store, until: Mapping[int, int], into: Mapping[int, Hours], *, first: int, last: int
+) -> None:
+    """Add what the store keeps of some counters' hours to what the state has of them.
 
     Args:
         store: Where they are.
         until: By row, the sequence up to which they are wanted; 0 for nothing.
+        into: By row.
         first: UTC hour since 1970, inclusive.
         last: UTC hour since 1970, inclusive.
 
     Raises:
         StoreUnavailableError: A row is damaged.
     """
-    found: dict[int, Hours] = {slot: {} for slot in until}
-    slots = np.array(list(until), dtype=np.int64)
+    rows: dict[int, list[int]] = {}
+    for slot, place in until.items():
+        if place:
+            rows.setdefault(_part_of(slot), []).append(slot)
     # Those of a part were put away together.
-    parts = {_part_of(slot): place for slot, place in until.items() if place}
-    wanted = [(part, -1, place) for part, place in parts.items()]
+    wanted = [(part, -1, until[slots[0]]) for part, slots in rows.items()]
     for entries in read_entries(store, wanted, first=first, last=last):
-        own = entries[np.isin(entries[:, SLOT], slots)]
-        for slot, part in zip(own[:, SLOT].tolist(), parts_of(own), strict=True):
-            add_parts(found[slot], [part])
-    return found
+        for slot in rows[_part_of(int(entries[0, SLOT]))]:
+            add_parts(into[slot], parts_of(entries[entries[:, SLOT] == slot]))
 
 
 def read_entries(
