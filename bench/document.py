@@ -13,6 +13,8 @@ from bench.parts import PARTS
 _HEADING = "## Figures\n"
 _DOCUMENT = Path("docs/benchmarks.md")
 _FOLDER = Path("docs/benchmarks")
+_ONCE = {"pages"}
+"""Parts that count requests and not seconds."""
 
 
 def main() -> None:
@@ -39,10 +41,13 @@ def _section(name: str) -> str:
     lines += [f"{note}." for note in found["notes"]]
     if found["verified"]:
         lines.append(f"Recounted: {events:,} events and {triggers:,} triggers, each once.")
+    measured = f"{options['rounds']} rounds of {options['seconds']:g} s"
+    if name in _ONCE:
+        measured = "Measured once"
     lines.append(
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python "
         f"{machine['python']}, SQLite {machine['sqlite']}; a synced write takes "
-        f"{machine['fdatasync_ms']:.2f} ms. {options['rounds']} rounds of {options['seconds']:g} s."
+        f"{machine['fdatasync_ms']:.2f} ms. {measured}."
     )
     return "\n".join([*lines, ""])
 
