@@ -54,12 +54,14 @@ class Filled(Struct, frozen=True, kw_only=True):
     """One of each of what a folder was filled with, those with the most usage.
 
     Attributes:
+        meter_event: The place of the latest in commit order.
         session: The cookie of an admin who is signed in to the dashboard.
     """
 
     customer: str
     meter: str
     alert: str
+    meter_event: str = ""
     session: str = ""
 
 
@@ -94,10 +96,11 @@ async def _fill(folder: Path, filling: Filling, begin_ms: int, now_ms: int) -> F
         made = await services.committer.execute(lambda changes: _make(changes, filling))
         with Progress("usage", filling.events) as progress:
             await _report(services, clock, filling, (begin_ms, now_ms), progress)
+        latest = str(services.state.sequence)
         clock.set(now_ms)
         session = await services.committer.execute(_sign_in)
     assert not failures, failures
-    return msgspec.structs.replace(made, session=session)
+    return msgspec.structs.replace(made, meter_event=latest, session=session)
 
 
 def _sign_in(changes: Transaction) -> str:

@@ -27,6 +27,7 @@ _QUERIES = {
     "/alerts/{id}": "customer={customers}",
     "/customers": "q=cus_0001",
     "/customers/options": "customer=cus_0001",
+    "/events": "customer=cus_none",
     "/meters/{id}": "range=30d&step=hour",
     "/meters/{id}/by-key": "key=region",
     "/search": "q=nothing",
@@ -133,7 +134,12 @@ def _world(server: ServerProcess, filled: Filled) -> Mapping[str, str]:
         api.get("/v1/customers/cus_none", {})  # a request with an error stands in its log
     wait_for(lambda: api.get(LISTS["requests"], {"limit": 1})["data"], "request in the log")
     api.close()
-    most = {"alerts": filled.alert, "customers": filled.customer, "meters": filled.meter}
+    most = {
+        "alerts": filled.alert,
+        "customers": filled.customer,
+        "meter-events": filled.meter_event,
+        "meters": filled.meter,
+    }
     return examples(server.client) | most
 
 

@@ -23,7 +23,12 @@ def test_every_page_with_a_hundred_thousand_customers_is_clean(
     # In a thread, because the browser has an event loop in this one.
     with ThreadPoolExecutor(1) as pool:
         filled = pool.submit(fill, tmp_path / "data", FILLING).result()
-    world = {"alerts": filled.alert, "customers": filled.customer, "meters": filled.meter}
+    world = {
+        "alerts": filled.alert,
+        "customers": filled.customer,
+        "meter-events": filled.meter_event,
+        "meters": filled.meter,
+    }
     cookie = {"name": "meterbell_session", "value": filled.session, "path": "/dashboard"}
     with ServerProcess(tmp_path / "data") as server, WebhookReceiver() as receiver:
         site = Site(server, browser, receiver, world, "")
