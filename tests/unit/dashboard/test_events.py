@@ -246,6 +246,30 @@ async def test_an_event_is_shown_and_sent_again_to_any_endpoint(api: Api, editor
     assert search.headers["location"] == place
 
 
+async def test_what_a_channel_was_told_leads_there_and_is_sent_again(
+    api: Api, editor: Visitor
+) -> None:
+    given = {"name": "Billing team", "url": "jsons://8.8.8.8/hook"}
+    channel = (await api.made("/v1/notification_channels", given))["id"]
+    alert = await api.alert(await api.meter(), 1)
+    await api.customer()
+    await use(api, 1)
+    (delivery,) = api.services.store.reader.find(Delivery)
+    place = f"/dashboard/test/deliveries/dlv_{delivery.number}"
+
+    for page in (place, f"/dashboard/test/events/{delivery.event}"):
+        shown = await editor.get(page)
+        assert f'href="/dashboard/test/channels/{channel}">Billing team</a>' in shown.text
+    why = await editor.get(f"/dashboard/test/alerts/{alert}?customer=cus_a")
+    assert "/dashboard/test/meter-events/2" in why.text
+    again = await editor.post(f"{place}/resend")
+    assert again.headers["location"] == f"{place}?notice=delivery_resent"
+    await api.send("DELETE", f"/v1/notification_channels/{channel}")
+    gone = await editor.get(place)
+    assert "What it was for is deleted" in gone.words
+    assert "Send now" not in gone.words
+
+
 def test_a_live_feed_is_pushed_four_times_a_second_at_most_whatever_comes(
     tmp_path: Path, migrated: Path
 ) -> None:

@@ -77,6 +77,7 @@ class WhyView:
     not_counted: str
     remaining: str
     meter_event: str
+    meter_event_href: str
     meter_event_ms: int
     event: str
     deliveries: list[DeliveryLine]
@@ -211,6 +212,7 @@ async def _why(visit: Visit, alert: Alert, customer: CustomerId) -> WhyView:
         not_counted=_decimal(found.not_counted),
         remaining=_decimal(found.remaining),
         meter_event=event.identifier if event else "",
+        meter_event_href=visit.url(f"/meter-events/{event.sequence}") if event else "",
         meter_event_ms=event.received_at_ms if event else 0,
         event=fired.record.event if fired else "",
         deliveries=_deliveries(visit, explained),

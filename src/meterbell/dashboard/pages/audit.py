@@ -8,7 +8,15 @@ from meterbell.dashboard.lists import Listed, list_page
 from meterbell.dashboard.visit import Nav, Page, Route, Visit, url_of
 from meterbell.records import AuditEntry
 
-_PAGES = {"alrt": "/alerts/", "mtr": "/meters/", "cus": "/customers/", "nc": "/channels/"}
+_PAGES = {
+    "alrt": "/alerts/",
+    "cus": "/customers/",
+    "dlv": "/deliveries/",
+    "ed": "/webhooks/",
+    "mtr": "/meters/",
+    "nc": "/channels/",
+    "we": "/webhooks/",
+}
 """Where objects are shown, by the prefix of their ids."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meterbell.dashboard.endpoints import resend
+from meterbell.dashboard.receivers import find_receiver, receiver_href, receiver_name
 from meterbell.dashboard.states import State, again_words, outcome_words, state_of_delivery
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.delivery.sender import HEADERS
@@ -37,7 +38,7 @@ class DeliveryView:
     """Everything on the page.
 
     Attributes:
-        endpoint: None if it was deleted, or is a notification channel.
+        name: Of the endpoint or channel; empty if it was deleted.
         more: Whether there were earlier attempts.
         headers: Of the request; what signs it is made anew for each attempt.
         body: Of the request; None if it is not told.
@@ -45,7 +46,9 @@ class DeliveryView:
 
     id: str
     delivery: Delivery
-    endpoint: WebhookEndpoint | None
+    name: str
+    href: str
+    is_enabled: bool
     event_type: str
     state: State
     again: str
@@ -71,7 +74,8 @@ def _find(visit: Visit) -> Delivery:
 
 async def _view(visit: Visit) -> DeliveryView:
     delivery, objects = _find(visit), visit.services.store.reader
-    endpoint = objects.get(WebhookEndpoint, delivery.endpoint, livemode=visit.livemode)
+    receiver = find_receiver(visit, delivery.endpoint)
+    endpoint = receiver if isinstance(receiver, WebhookEndpoint) else None
     event = objects.get(Event, delivery.event, livemode=visit.livemode) or objects.get(
         ThinEvent, delivery.event, livemode=visit.livemode
     )
@@ -84,7 +88,9 @@ async def _view(visit: Visit) -> DeliveryView:
     return DeliveryView(
         id=delivery_id(delivery),
         delivery=delivery,
-        endpoint=endpoint,
+        name=receiver_name(receiver) if receiver else "",
+        href=receiver_href(visit, receiver) if receiver else "",
+        is_enabled=receiver is not None and receiver.status == "enabled",
         event_type=event.type if event else "",
         state=state_of_delivery(delivery),
         again=again_words(delivery),

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement
 from meterbell.api.v1.events import render
 from meterbell.dashboard.endpoints import SENT_EVENTS, SENT_THIN_EVENTS, resend
 from meterbell.dashboard.lists import PAGE_ITEMS, number_in
+from meterbell.dashboard.receivers import find_receiver, receiver_href, receiver_name
 from meterbell.dashboard.states import State, again_words, state_of_deliveries, state_of_delivery
 from meterbell.dashboard.tabs import Tab, event_tabs
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
@@ -71,7 +72,7 @@ class DeliveryLine:
 
     href: str
     endpoint: str
-    url: str
+    name: str
     endpoint_href: str
     resend: str
     again: str
@@ -185,7 +186,6 @@ async def _one(visit: Visit) -> EventView:
     event, objects = _find(visit), visit.services.store.reader
     is_thin = isinstance(event, ThinEvent)
     endpoints = objects.fetch_all(WebhookEndpoint, livemode=visit.livemode)
-    known = {endpoint.id: endpoint for endpoint in endpoints}
     deliveries = objects.fetch_all(Delivery, event=event.id)
     told = {delivery.endpoint for delivery in deliveries}
     about = {} if isinstance(event, ThinEvent) else event.data["object"]
@@ -197,10 +197,7 @@ async def _one(visit: Visit) -> EventView:
         request_id=event.request_id or "",
         alert=triggered["alert"]["id"] if triggered else "",
         customer=triggered["customer"] if triggered else "",
-        deliveries=[
-            _delivery_line(visit, event.id, delivery, known.get(delivery.endpoint))
-            for delivery in deliveries
-        ],
+        deliveries=[_delivery_line(visit, event.id, delivery) for delivery in deliveries],
         others=[
             (endpoint.id, endpoint.url)
             for endpoint in endpoints
@@ -212,15 +209,14 @@ async def _one(visit: Visit) -> EventView:
     )
 
 
-def _delivery_line(
-    visit: Visit, event_id: str, delivery: Delivery, endpoint: WebhookEndpoint | None
-) -> DeliveryLine:
-    can_resend = endpoint is not None and endpoint.status == "enabled"
+def _delivery_line(visit: Visit, event_id: str, delivery: Delivery) -> DeliveryLine:
+    receiver = find_receiver(visit, delivery.endpoint)
+    can_resend = receiver is not None and receiver.status == "enabled"
     return DeliveryLine(
         href=visit.url(f"/deliveries/{delivery_id(delivery)}"),
         endpoint=delivery.endpoint,
-        url=endpoint.url if endpoint else "",
-        endpoint_href=visit.url(f"/webhooks/{endpoint.id}") if endpoint else "",
+        name=receiver_name(receiver) if receiver else "",
+        endpoint_href=receiver_href(visit, receiver) if receiver else "",
         resend=visit.url(f"/events/{event_id}/resend") if can_resend else "",
         again=again_words(delivery),
         state=state_of_delivery(delivery),
