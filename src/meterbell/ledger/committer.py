@@ -224,7 +224,9 @@ class Committer:
                     logger.exception("a commit failed unexpectedly")
                     self._fail(StoreFailedError(f"The state is in doubt: {error!r}"), batch)
                     return
-                await asyncio.sleep(0)  # answers leave, and requests come in, between two groups
+                # Answers leave, and what follows on them comes in: groups are as large as can be.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
