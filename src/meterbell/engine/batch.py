@@ -171,7 +171,9 @@ class Batch:
                 if identifiers[place] in suspects:
                     self._require_new(identifiers[place], taken)
             except RequestError as error:
-                self.refused[place] = error
+                # Its frames hold this batch, which holds it: a ring that only a collection finds,
+                # and collections of thousands of them would hold up everybody.
+                self.refused[place] = error.with_traceback(None)
             else:
                 if judged is not None:
                     self._take_in(place, request, judged)

@@ -4,6 +4,7 @@ Rules A2, A3, C2 to C7. Whatever the loop can't decide in one step must leave th
 same events leave when they come one by one.
 """
 
+import gc
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -126,6 +127,21 @@ def test_c2_a_batch_of_which_half_is_known_counts_the_other_half(is_committed: b
 
     assert run.total() == "20"
     assert refused == ["duplicate_meter_event"] * 10
+
+
+def test_refusals_leave_nothing_that_only_a_collection_finds() -> None:
+    run = EngineRun(make_meter())
+    send(run, usage("a", "1"))
+    gc.collect()
+    gc.disable()
+    try:
+        refused = send(run, *(usage("a", "1") for _ in range(300)))
+        found = gc.collect()
+    finally:
+        gc.enable()
+
+    assert refused == ["duplicate_meter_event"] * 300
+    assert found < 300
 
 
 def test_c2_two_requests_of_one_group_with_the_same_identifiers_count_once() -> None:
