@@ -201,7 +201,7 @@ class Dashboard:
             case Jump():
                 return _redirect(Done(await route.to(visit)), site)
             case Stream():
-                return self._follow(visit)
+                return await self._follow(visit, is_wanted=scope["method"] != "HEAD")
 
     def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
         """Return the route of a request, and what stands in its placeholders.
@@ -260,7 +260,7 @@ class Dashboard:
             return await self._show(action.page, done, site)
         return _redirect(done, site)
 
-    def _follow(self, visit: Visit) -> Response:
+    async def _follow(self, visit: Visit, *, is_wanted: bool) -> Response:
         """Stream a page's live block.
 
         Raises:
@@ -271,26 +271,48 @@ class Dashboard:
         page, ids = self._find("GET", path)
         if not isinstance(page, Page) or not page.is_live:
             raise NotFoundError("There is no such live page.")
-        if self._live.is_full:
+        if self._live.is_full(visit.session):
             raise OverloadedError("Too many pages are open; this one does not follow by itself.")
         query = {
             name: text for name, text in parse_form(raw.encode()).items() if isinstance(text, str)
         }
         shown = replace(visit, path=path, ids=ids, query=query)
 
-        async def render() -> str | None:
-            found = find_session(self._services, visit.session)
-            if found is None:
-                return None
-            now = replace(shown, user=found[1])
-            if page.role is not None and not now.may(page.role):
-                return None
+        refusal = _refusal(page, shown, {})
+        if refusal is not None:
+            return refusal
+
+        async def render(now: Visit) -> str:
             context = self._context(page, now, await page.view(now))
             return self._templates.render_block(page.template, "live", context)
 
-        return StreamingResponse(
-            self._live.pushes(render), headers=NOT_KEPT, media_type="text/event-stream"
-        )
+        # Before the answer begins, so that a page that is gone is told by its status.
+        first: str | None = await render(shown)
+
+        if not is_wanted:
+            return Response(headers=NOT_KEPT, media_type="text/event-stream")
+
+        async def next_block() -> str | None:
+            nonlocal first
+            block, first = first, None
+            if block is not None:
+                return block
+            now = self._now(page, shown)
+            try:
+                return None if now is None else await render(now)
+            except RequestError:
+                return None  # what it showed is gone; the next stream is told so
+
+        pushes = self._live.pushes(visit.session, next_block)
+        return StreamingResponse(pushes, headers=NOT_KEPT, media_type="text/event-stream")
+
+    def _now(self, page: Page, visit: Visit) -> Visit | None:
+        """Return a visit by who the session belongs to now; None if they may not see the page."""
+        found = find_session(self._services, visit.session)
+        if found is None:
+            return None
+        now = replace(visit, user=found[1])
+        return now if page.role is None or now.may(page.role) else None
 
     def _explain(self, error: Exception, visit: Visit) -> Response:
         """Return the page that says what went wrong."""

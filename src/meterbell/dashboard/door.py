@@ -20,6 +20,7 @@ from meterbell.services import Services
 
 _HASHING_MAX = 2
 _WAITING_MAX = 20
+_THIS_MACHINE = frozenset({"127.0.0.1", "::1"})
 _WRONG = "Name or password is not right."
 _SPENT = "This link was used already, or is too old."
 
@@ -55,7 +56,9 @@ class Door:
         """
         now_ms = self._services.clock.now_ms()
         account = name.lower()[:64]
-        wait_ms = self._throttle.wait_ms(account, address, now_ms=now_ms)
+        # Behind a proxy on this machine everybody has its address: then only accounts are slowed.
+        origin = f"{account} at {address}" if address in _THIS_MACHINE else address
+        wait_ms = self._throttle.wait_ms(account, origin, now_ms=now_ms)
         if wait_ms > 0:
             raise TooManyAttemptsError(
                 f"Too many wrong passwords. Try again in {-(-wait_ms // 60_000)} minutes, or use a "
@@ -63,13 +66,17 @@ class Door:
                 param="name",
             )
         # Counted before it is known, so that many at once are no way around it.
-        self._throttle.fail(account, address, now_ms=now_ms)
+        self._throttle.fail(account, origin, now_ms=now_ms)
         user = find_user(self._services.store.reader, account)
         stored = user.password if user is not None else None
-        is_right = await self._is_right(password, stored)
+        try:
+            is_right = await self._is_right(password, stored)
+        except OverloadedError:
+            self._throttle.take_back(account, origin)
+            raise
         if user is None or stored is None or not is_right:
             raise AuthenticationError(_WRONG, param="name")
-        self._throttle.succeed(account)
+        self._throttle.succeed(account, origin)
         return await self._open(lambda _: user, address, how="password")
 
     async def enter_by_link(self, token: str, address: str) -> str:

@@ -5,6 +5,7 @@ was open for an hour shows what a reload would.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from meterbell.clock import Clock
 PUSH_SECONDS = 0.25
 """Between two pushes at least."""
 STREAMS_MAX = 200
+STREAMS_EACH_MAX = 50
+"""Of one session: nobody takes all there are."""
 KEEP_ALIVE_SECONDS = 15.0
 PAUSE_SECONDS_MAX = 5.0
 # Of the event loop's time, for all open pages together: a hundred of them must not slow counting.
@@ -48,21 +51,23 @@ class LivePages:
         """
         self._clock = clock
         self._now = now
-        self._open = 0
+        self._open: Counter[str] = Counter()
         self._cost_seconds = 0.0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there may be no other stream."""
-        return self._open >= STREAMS_MAX
+    def is_full(self, session: str) -> bool:
+        """Whether there may be no other stream, or none of a session."""
+        return self._open.total() >= STREAMS_MAX or self._open[session] >= STREAMS_EACH_MAX
 
-    async def pushes(self, render: Callable[[], Awaitable[str | None]]) -> AsyncIterator[str]:
+    async def pushes(
+        self, session: str, render: Callable[[], Awaitable[str | None]]
+    ) -> AsyncIterator[str]:
         """Yield server-sent events for one page until it is gone.
 
         Args:
-            render: Returns the block as it is now; None if nobody may see it any more.
+            session: Whose page it is.
+            render: Returns the block as it is now; None if there is nothing to see any more.
         """
-        self._open += 1
+        self._open[session] += 1
         try:
             shown, moment, quiet = "", None, 0.0
             while True:
@@ -82,12 +87,14 @@ class LivePages:
                 await asyncio.sleep(pause)
                 quiet += pause
         finally:
-            self._open -= 1
+            self._open[session] -= 1
+            if not self._open[session]:
+                del self._open[session]
 
     def _pause(self, cost_seconds: float) -> float:
         """Return how long to wait after a push, so that all of them together take a small share."""
         self._cost_seconds += (cost_seconds - self._cost_seconds) * _SMOOTHING
-        wanted = self._cost_seconds * self._open / _SHARE
+        wanted = self._cost_seconds * self._open.total() / _SHARE
         return min(max(PUSH_SECONDS, wanted), PAUSE_SECONDS_MAX)
 
 

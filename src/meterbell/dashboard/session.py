@@ -7,12 +7,13 @@ is different each time and a compressed page tells nothing about it.
 import hashlib
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from meterbell.dashboard.accounts import IDLE_MS, SESSION_MS, digest_of
 from meterbell.dashboard.visit import MOUNT
-from meterbell.errors import PermissionDeniedError
+from meterbell.errors import OverloadedError, PermissionDeniedError, StoreUnavailableError
 from meterbell.ids import IdSource
 from meterbell.records import DashboardSession, DashboardUser
 from meterbell.services import Services
@@ -24,6 +25,8 @@ CSRF_FIELD = "csrf"
 
 _NONCE_LENGTH = 16
 _TOUCH_MS = 10 * 60 * 1000
+# Browsers leave them out.
+_DEFAULT_PORTS = {"https": ":443", "http": ":80"}
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]", "::1"})
 
 
@@ -59,8 +62,9 @@ def find_site(host: str, public_url: str | None) -> Site | None:
     """
     if public_url is not None:
         public = urlsplit(public_url)
-        if host == public.netloc:
-            return Site(host, public.scheme == "https")
+        own = public.netloc.lower().removesuffix(_DEFAULT_PORTS[public.scheme])
+        if host.lower() == own:
+            return Site(own, public.scheme == "https")
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     return Site(host, is_secure=False) if name in _LOOPBACK else None
 
@@ -122,12 +126,13 @@ def find_session(services: Services, token: str) -> tuple[DashboardSession, Dash
 
 
 async def touch(services: Services, session: DashboardSession) -> None:
-    """Keep that a session is in use, a few times an hour."""
+    """Keep that a session is in use, a few times an hour; later where there is much to do."""
     now_ms = services.clock.now_ms()
     if now_ms - session.seen_ms >= _TOUCH_MS:
         sessions = dashboard_tables.dashboard_session
-        await services.committer.execute(
-            lambda changes: changes.objects.update(
-                DashboardSession, sessions.c.digest == session.digest, seen_ms=now_ms
+        with suppress(OverloadedError, StoreUnavailableError):
+            await services.committer.execute(
+                lambda changes: changes.objects.update(
+                    DashboardSession, sessions.c.digest == session.digest, seen_ms=now_ms
+                )
             )
-        )

@@ -31,8 +31,15 @@ class Throttle:
         while len(self._failures) > _KEYS_MAX:
             self._failures.popitem(last=False)
 
-    def succeed(self, account: str) -> None:
-        """Forget an account's failures."""
+    def take_back(self, account: str, address: str) -> None:
+        """Take back what was taken in last: it was no wrong password."""
+        for key in (("account", account), ("address", address)):
+            if self._failures.get(key):
+                self._failures[key].pop()
+
+    def succeed(self, account: str, address: str) -> None:
+        """Take in that what was taken in last was right, after all; the account begins anew."""
+        self.take_back(account, address)
         self._failures.pop(("account", account), None)
 
     def _wait_ms(self, key: tuple[str, str], failures_max: int, now_ms: int) -> int:

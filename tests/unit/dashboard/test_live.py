@@ -40,7 +40,7 @@ async def test_a_push_is_the_block_with_the_commits_sequence() -> None:
 
     pages = LivePages(SettableClock(0), moments())
 
-    assert await first(pages.pushes(render), 2) == [
+    assert await first(pages.pushes("a", render), 2) == [
         "id: 1\ndata: <p>1</p>\ndata: <p>2</p>\n\n",
         "id: 2\ndata: <p>3</p>\n\n",
     ]
@@ -54,7 +54,7 @@ async def test_what_did_not_change_is_not_pushed() -> None:
 
     pages = LivePages(SettableClock(0), moments())
 
-    assert await first(pages.pushes(render), 2) == ["id: 1\ndata: a\n\n", "id: 4\ndata: b\n\n"]
+    assert await first(pages.pushes("a", render), 2) == ["id: 1\ndata: a\n\n", "id: 4\ndata: b\n\n"]
 
 
 async def test_nothing_is_rendered_while_nothing_is_committed() -> None:
@@ -66,7 +66,7 @@ async def test_nothing_is_rendered_while_nothing_is_committed() -> None:
         return "a"
 
     pages = LivePages(SettableClock(0), lambda: Moment(next(looks) and 0, 0, 0, 0))
-    stream = pages.pushes(render)
+    stream = pages.pushes("a", render)
     await anext(stream)
     task = asyncio.ensure_future(anext(stream))
     await asyncio.wait([task], timeout=0.1)
@@ -82,14 +82,14 @@ async def test_a_stream_ends_when_nobody_may_see_it_any_more() -> None:
 
     pages = LivePages(SettableClock(0), moments())
 
-    assert [push async for push in pages.pushes(render)] == []
+    assert [push async for push in pages.pushes("a", render)] == []
 
 
 async def test_many_or_costly_pages_are_pushed_less_often() -> None:
     clock = SettableClock(0)
     pages = LivePages(clock, moments())
     assert pages._pause(0.0) == live.PUSH_SECONDS  # noqa: SLF001
-    pages._open = 10  # noqa: SLF001
+    pages._open["a"] = 10  # noqa: SLF001
     quick = [pages._pause(0.01) for _ in range(50)]  # noqa: SLF001
     slow = [pages._pause(1.0) for _ in range(50)]  # noqa: SLF001
     assert quick[-1] == pytest.approx(1.0, rel=0.01)
@@ -98,5 +98,8 @@ async def test_many_or_costly_pages_are_pushed_less_often() -> None:
 
 async def test_there_is_a_bound_on_open_pages() -> None:
     pages = LivePages(SettableClock(0), moments())
-    pages._open = live.STREAMS_MAX  # noqa: SLF001
-    assert pages.is_full
+    pages._open["a"] = live.STREAMS_EACH_MAX  # noqa: SLF001
+    assert pages.is_full("a")
+    assert not pages.is_full("b")
+    pages._open["c"] = live.STREAMS_MAX - live.STREAMS_EACH_MAX  # noqa: SLF001
+    assert pages.is_full("b")

@@ -248,6 +248,30 @@ def test_many_wrong_passwords_from_an_address_make_it_wait() -> None:
     assert throttle.wait_ms("ada", "10.0.0.2", now_ms=0) == 0
 
 
+def test_right_passwords_make_nobody_wait() -> None:
+    throttle = Throttle()
+    for _ in range(2 * BY_ADDRESS_MAX):
+        throttle.fail("ada", "10.0.0.1", now_ms=0)
+        throttle.succeed("ada", "10.0.0.1")
+
+    assert throttle.wait_ms("ada", "10.0.0.1", now_ms=0) == 0
+
+
+async def test_mistakes_behind_a_proxy_on_this_machine_hold_up_no_other_account(
+    api: Api, visitor: Visitor
+) -> None:
+    await add_user(api.services, "ada", "admin", password=PASSWORD)
+    for number in range(BY_ADDRESS_MAX):
+        assert (await visitor.sign_in(f"nobody-{number}", "wrong")).status == 401
+
+    assert (await visitor.sign_in("ada", PASSWORD)).status == 303
+
+
+@pytest.mark.parametrize("url", ["https://Bell.example.com", "https://bell.example.com:443"])
+def test_the_public_url_is_known_as_browsers_write_it(url: str) -> None:
+    assert find_site("bell.example.com", url) is not None
+
+
 def test_what_is_kept_of_wrong_passwords_is_bounded() -> None:
     throttle = Throttle()
     for at in range(20_000):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.formats import iso
+from meterbell.dashboard.lists import number_in
 from meterbell.dashboard.pages.meters import counts
 from meterbell.dashboard.usage_chart import Asked, Choice, UsageChart, usage_chart
 from meterbell.dashboard.visit import Action, Data, Done, File, Page, Route, Table, Visit
@@ -158,9 +159,8 @@ async def _top(visit: Visit) -> TopView:
     meter, asked = find_meter(visit), Asked.by(visit)
     if not is_plain(meter):
         raise NotFoundError("The usage of this meter's customers does not add up over time.")
-    text = visit.query.get("page", "1")
     pages = TOP_MAX // _TOP_ROWS
-    page = min(max(int(text), 1), pages) if text.isascii() and text.isdecimal() else 1
+    page = min(max(number_in(visit, "page") or 1, 1), pages)
     found = await visit.services.insight.series.top(
         meter, start=asked.start, end=asked.end, limit=TOP_MAX, wait_ms=_WAIT_MS
     )
