@@ -41,11 +41,13 @@ class TestCommitter(Committer):
 
     Attributes:
         refusals: Raised instead of doing what is asked, one for each request.
+        beside: Done in the same commit as what is asked next, right after it.
         refused: Set at each refusal.
     """
 
     __test__ = False
     refusals: Sequence[Exception] = ()
+    beside: Command[Any] | None = None
     refused: asyncio.Event
 
     @override
@@ -54,6 +56,10 @@ class TestCommitter(Committer):
             first, *self.refusals = self.refusals
             self.refused.set()
             raise first
+        if self.beside is not None:
+            beside, self.beside = self.beside, None
+            done, _ = await asyncio.gather(super().execute(command), super().execute(beside))
+            return done
         return await super().execute(command)
 
 

@@ -9,6 +9,7 @@ import pytest
 from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.outcome import Outcome
 from meterbell.ids import CountingIds
+from meterbell.ledger.deliveries import resend
 from tests.delivery.delivery_run import DeliveryRun, open_delivery
 from tests.delivery.receiver import Receiver, always, receiving
 from tests.support.vault import TEST_VAULT
@@ -291,3 +292,18 @@ async def test_d3_deleting_an_endpoint_while_it_answers_keeps_the_deletion(tmp_p
 
         assert run.statuses() == ["canceled"]
         assert run.deliveries()[0].next_attempt_at_ms is None
+
+
+async def test_d1_what_is_resent_while_its_attempt_is_recorded_is_sent_again(
+    tmp_path: Path,
+) -> None:
+    async with open_delivery(tmp_path) as run, receiving(always(200)) as receiver:
+        endpoint = await run.add_endpoint(receiver.url)
+        (event,) = await run.emit()
+        # The next that is committed is what came of the attempt.
+        run.committer.beside = lambda changes: resend(changes, event, endpoint)
+
+        await run.until_attempts(2)
+        await run.until_statuses("succeeded")
+
+        assert receiver.event_ids == [event.id, event.id]

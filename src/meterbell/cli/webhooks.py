@@ -235,7 +235,7 @@ def resend_failed(
 ) -> None:
     """Send an endpoint or a destination again all that failed since a time."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        begin = SystemClock().now_ms() // 1000 - _parse_ago(since)
+        begin = max(SystemClock().now_ms() // 1000 - _parse_ago(since), 0)
         count = _resend_all(api, endpoint, since=begin)
         if as_json:
             print_json({"resent": count})

@@ -62,6 +62,8 @@ class Lane:
         self._clock = clock
         self._queue: deque[Delivery] = deque()
         self._taken: set[int] = set()
+        # Offered again while they were taken: there may be another attempt to make.
+        self._again: set[int] = set()
         self._in_flight = 0
         self._successes = 0
         self._news = asyncio.Event()
@@ -79,6 +81,9 @@ class Lane:
 
     def offer(self, delivery: Delivery) -> None:
         """Take in a delivery that is due now; past the bound it waits in the database."""
+        if delivery.number in self._taken:
+            # Its attempt may be recorded and it be resent in one commit, of which this tells first.
+            self._again.add(delivery.number)
         if self._is_behind or len(self._queue) >= QUEUE_MAX:
             self._is_behind = True
         else:
@@ -171,7 +176,9 @@ class Lane:
             self._queue.append(delivery)
 
     def _forget_queue(self) -> None:
-        self._taken -= {delivery.number for delivery in self._queue}
+        left = {delivery.number for delivery in self._queue}
+        self._taken -= left
+        self._again -= left
         self._queue.clear()
         self._is_behind = True
 
@@ -191,6 +198,9 @@ class Lane:
             logger.exception("attempt not recorded", delivery=delivery.number)
         else:
             self._taken.discard(delivery.number)
+            if delivery.number in self._again:
+                self._again.discard(delivery.number)
+                self._is_behind = True
             if next_due_ms is not None:
                 self._next_due_ms = min(next_due_ms, self._next_due_ms or next_due_ms)
         finally:

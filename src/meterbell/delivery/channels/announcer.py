@@ -7,6 +7,7 @@ import structlog
 from meterbell.channel import NotificationChannel
 from meterbell.delivery.channels.message import fill, values_of
 from meterbell.delivery.outcome import Outcome
+from meterbell.errors import SecretUnreadableError
 from meterbell.records import Event
 from meterbell.store import channel_tables
 from meterbell.store.base import Store
@@ -40,10 +41,19 @@ class Announcer:
 
     async def send(self, channel: NotificationChannel, event: Event) -> Outcome:
         """Tell of a trigger and return what came of it; raises nothing."""
+        about = row(channel_tables.notification_channel, channel.id)
         try:
-            about = row(channel_tables.notification_channel, channel.id)
             url = self._vault.open(channel.url, about=about)
-            title, body = fill(channel, values_of(event, self._store.reader))
+        except SecretUnreadableError as error:
+            logger.error("notice can't be sent", channel=channel.id, error=str(error))  # noqa: TRY400 - the message says it all
+            return Outcome("secret_unreadable")
+        try:
+            values = values_of(event, self._store.reader)
+        except Exception:
+            logger.exception("event can't be read", channel=channel.id, event_id=event.id)
+            return Outcome("event_unreadable")
+        try:
+            title, body = fill(channel, values)
         except Exception:
             logger.exception("notice can't be sent", channel=channel.id, event_id=event.id)
             return Outcome("not_sendable")

@@ -114,6 +114,9 @@ def send(job: Job) -> Done:
             )
         )
     outcome = "succeeded" if is_sent else _outcome(heard)
+    if not is_sent and (heard.status_code or 0) < _REDIRECT:
+        # Whatever went well was on the way there: to sign in, perhaps, and the answer a token.
+        heard.status_code, heard.response = None, b""
     return Done(
         job.id,
         outcome=outcome,

@@ -5,12 +5,12 @@ A service that is in neither list, because a newer Apprise brought it, is refuse
 
 _ALLOWED = """
 46elks amqp amqps apprise apprises atalk azure bark barks betterstack bluesky brevo bsky
-bulksms bulkvs burstsms chanify clickatell clicksend cliq cm d7sms dapnet deltachat deltachats
+bulksms bulkvs burstsms chanify clickatell clicksend cliq cm d7sms deltachat deltachats
 dingtalk discord dot eight00com elks emby embys enigma2 enigma2s evolution evolutions exotel
 fcm feishu firehydrant flock flowtriq flowtriqs fluxer fluxers form forms freemobile gchat
 github goalert goalerts gorush gorushs gotify gotifys groundmail groupme guilded gupshup
 hassio hassios httpsms humhub humhubs ifttt ilert incidentio infobip irc ircs jellyfin
-jellyfins jira join json jsons kakao kakaotalk kaleyra kavenegar klr kodi kodis kook kudosity
+jellyfins jira join json jsons kakao kakaotalk kaleyra klr kodi kodis kook kudosity
 kumulos lametric lametrics lark lauther lfg line mailersend mailgun mailto mailtos mastodon
 mastodons matrix matrixs misskey misskeys mmost mmosts mobilemessage mobilemsg msg91 msgbird
 ncloud nclouds nctalk nctalks nexmo nostr notica noticas notifiarr notifico notificos notifyre
@@ -36,6 +36,7 @@ DENIED: dict[str, str] = {
     **dict.fromkeys(("syslog", "windows"), _DESKTOP),
     **dict.fromkeys(("growl", "mqtt", "mqtts", "smpp", "smpps", "xmpp", "xmpps"), _PACKAGES),
     **dict.fromkeys(("aprs", "rsyslog"), _DATAGRAMS),
+    **dict.fromkeys(("dapnet", "kavenegar"), "it sends what is secret in the clear"),
     "vapid": "it reads keys from files of the server",
 }
 """Schemes that are refused, and why."""
