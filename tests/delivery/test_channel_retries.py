@@ -241,12 +241,13 @@ async def test_a_service_that_answers_410_does_not_disable_its_channel(tmp_path:
         assert found.status == "enabled"
 
 
-async def test_a_channel_whose_url_can_not_be_read_is_given_up_with_the_reason(
+async def test_d3_a_channel_whose_url_can_not_be_read_is_tried_again_with_the_reason(
     tmp_path: Path,
 ) -> None:
     broken = channel(url="json://x", id="nc_moved")
     async with open_delivery(tmp_path) as run:
         await notify(run, Scripted(), broken)
-        await run.until_statuses("failed")
+        await run.until_attempts(1)
 
-        assert [attempt.outcome for attempt in run.attempts()] == ["not_sendable"]
+        assert run.statuses() == ["pending"]
+        assert [attempt.outcome for attempt in run.attempts()] == ["secret_unreadable"]
