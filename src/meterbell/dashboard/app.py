@@ -28,7 +28,7 @@ from meterbell.dashboard.assets import PREFIX, Assets
 from meterbell.dashboard.customer_app import CustomerPages
 from meterbell.dashboard.door import Door
 from meterbell.dashboard.figures import Figures
-from meterbell.dashboard.files import csv_pieces
+from meterbell.dashboard.files import Files
 from meterbell.dashboard.live import LivePages, Moment
 from meterbell.dashboard.notices import NOTICES
 from meterbell.dashboard.routes import HOME_PATH, PAGES, ROUTES, SIGN_IN
@@ -93,6 +93,7 @@ class Dashboard:
         self._templates = Templates(self._assets)
         self._door = Door(services)
         self._figures = Figures(services)
+        self._files = Files()
         self._customers = CustomerPages(services, self._templates)
         self._live = LivePages(services.clock, self._moment)
         self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
@@ -195,7 +196,7 @@ class Dashboard:
             case Page():
                 return await self._show(route, visit, site)
             case Data() | File():
-                return await _read(route, visit)
+                return await self._read(route, visit)
             case Action():
                 return await self._act(route, visit, site)
             case Jump():
@@ -229,6 +230,12 @@ class Dashboard:
             return _redirect(view, site)
         html = self._templates.render(page.template, self._context(page, visit, view))
         return Response(html, status, headers=NOT_KEPT, media_type="text/html")
+
+    async def _read(self, route: Data | File, visit: Visit) -> Response:
+        if isinstance(route, File):
+            return self._files.answer(await route.read(visit))
+        body = encode_json(await route.read(visit))
+        return Response(body, headers=NOT_KEPT, media_type="application/json")
 
     def _context(self, page: Page | None, visit: Visit, view: object) -> dict[str, object]:
         section = "" if page is None else page.section or page.path
@@ -359,15 +366,6 @@ def _redirect(done: Done, site: Site) -> Response:
     if done.cookie is not None:
         response.headers.append("set-cookie", site.set_cookie(done.cookie))
     return response
-
-
-async def _read(route: Data | File, visit: Visit) -> Response:
-    if isinstance(route, Data):
-        body = encode_json(await route.read(visit))
-        return Response(body, headers=NOT_KEPT, media_type="application/json")
-    table = await route.read(visit)
-    headers = {**NOT_KEPT, "content-disposition": f'attachment; filename="{table.name}"'}
-    return StreamingResponse(csv_pieces(table.rows), headers=headers, media_type="text/csv")
 
 
 def _is_told(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """Lines to paste into a terminal or a program, with this server's address and a key of the mode."""
 
+import shlex
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -103,6 +104,12 @@ _TEMPLATES: dict[str, tuple[str, str, str]] = {
     "Verify a webhook": (_VERIFY_CURL, _VERIFY_PYTHON, _VERIFY_NODE),
 }
 LANGUAGES = ("Shell", "Python", "Node")
+
+
+def send_command(event_name: str, customer: str = "cus_1", *, livemode: bool) -> str:
+    """Return the line that reports usage from a shell, which runs nothing that is in a name."""
+    names = f"--event-name {shlex.quote(event_name)} --customer {shlex.quote(customer)}"
+    return f"meterbell send {names} --value 5{' --api-key sk_live_…' if livemode else ''}"
 
 
 def verify_snippet(secret: str = "") -> str:

@@ -1,7 +1,7 @@
 """Usage over time for charts, and who used most: of one customer, or of all together."""
 
 from collections.abc import Sequence
-from heapq import nsmallest
+from heapq import merge, nsmallest
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +35,9 @@ _SLICE_MS = 1000
 _HOURS_KEPT_MAX = 2_000_000
 # Hours since 1970 have no more, for a long time.
 _HOUR_BITS = 24
+_LOW_BITS = 62
+_LOW = (1 << _LOW_BITS) - 1
+_SORTED_AT_ONCE = 1000
 
 
 class Series(NamedTuple):
@@ -196,7 +199,7 @@ class SeriesReader:
         _require_range(first, last + 1)
         sums = self._used_between(meter, first, last)
         complete = await sums.read(wait_ms)
-        return Top(await in_thread(self._most, sums.all(), limit), complete)
+        return Top(await in_thread(self._most, sums, limit), complete)
 
     async def users(self, meter: Meter, *, start: int, end: int) -> list[tuple[CustomerId, int]]:
         """Return all who used something in a range, most first; takes as long as it takes.
@@ -216,14 +219,16 @@ class SeriesReader:
         sums = self._used_between(meter, first, last)
         while not await sums.read(_SLICE_MS):
             pass
-        used = sums.all()
-        return await in_thread(self._most, used, len(used))
+        return await in_thread(self._most, sums)
 
-    def _most(self, used: dict[int, int], limit: int) -> list[tuple[CustomerId, int]]:
-        """Return whose counters have the largest sums; in a thread."""
+    def _most(self, sums: Sums, limit: int | None = None) -> list[tuple[CustomerId, int]]:
+        """Return whose counters have the largest sums, or all of them; in a thread."""
+        used = sums.all()
         rows = np.fromiter(used, dtype=np.int64, count=len(used))
         customers = self._state.table.customers_at(rows).tolist()
         names = map(self._state.customer_ids.__getitem__, customers)
+        if limit is None:
+            return most_first(list(names), list(used.values()))
         return nsmallest(
             limit, zip(names, used.values(), strict=True), key=lambda item: (-item[1], item[0])
         )
@@ -265,6 +270,29 @@ class SeriesReader:
         if len(self._used) > _SUMS_KEPT_MAX:
             del self._used[next(iter(self._used))]
         return sums
+
+
+def most_first(names: list[CustomerId], values: list[int]) -> list[tuple[CustomerId, int]]:
+    """Return all names with their values, largest first, and equal ones by name.
+
+    Python sorts a list without a pause in which other threads could run, so numpy sorts, and what
+    it can't compare is sorted some at a time.
+    """
+    # No number of numpy's holds them exactly: they are compared in two parts.
+    upper = np.fromiter((value >> _LOW_BITS for value in values), np.int64, len(values))
+    lower = np.fromiter((value & _LOW for value in values), np.int64, len(values))
+    order = np.lexsort((~lower, ~upper))
+    is_other = (np.diff(upper[order]) != 0) | (np.diff(lower[order]) != 0)
+    begins = [0, *(np.flatnonzero(is_other) + 1).tolist()]
+    at = order.tolist()
+    found: list[tuple[CustomerId, int]] = []
+    for begin, end in zip(begins, [*begins[1:], len(at)], strict=True):
+        same = [names[place] for place in at[begin:end]]
+        if len(same) > 1:
+            parts = range(0, len(same), _SORTED_AT_ONCE)
+            same = list(merge(*(sorted(same[part : part + _SORTED_AT_ONCE]) for part in parts)))
+        found += [(name, values[at[begin]]) for name in same]
+    return found
 
 
 def _aligned(start: int, end: int, step: Step) -> tuple[int, int]:

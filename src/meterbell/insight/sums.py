@@ -115,9 +115,11 @@ class Sums:
         return stored if held is None else held + (stored or 0)
 
     def all(self) -> dict[int, int]:
-        """Return all sums."""
-        found = dict(self._read.stored)
-        for key, value in self._read.held.items():
+        """Return all sums; may be called in any thread."""
+        # What was read together is replaced as a whole, and never changed.
+        read = self._read
+        found = dict(read.stored)
+        for key, value in read.held.items():
             found[key] = found.get(key, 0) + value
         return found
 

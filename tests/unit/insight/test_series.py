@@ -13,7 +13,7 @@ from meterbell.engine.table import WHOLE_MAX
 from meterbell.engine.value import SCALE
 from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId
-from meterbell.insight.series import Series, SeriesReader
+from meterbell.insight.series import Series, SeriesReader, most_first
 from meterbell.store.base import Store
 from tests.builders import DAY, HOUR, NOW, EngineRun, make_meter
 from tests.hypothesis_profiles import load_profile, part_of_examples
@@ -195,6 +195,24 @@ async def test_c3_hours_that_no_row_can_hold_are_told_exactly() -> None:
     exact = 2500 * (10**15 * SCALE - SCALE // 2)
     assert [point.value for point in told.points] == [exact + SCALE]
     assert top.customers == [("cus_a", exact)]
+
+
+amounts = st.integers(-(2**100), 2**100) | st.integers(-2, 2) | st.sampled_from([2**62, -(2**62)])
+
+
+@given(used=st.dictionaries(st.text(max_size=3).map(CustomerId), amounts))
+def test_all_who_used_something_stand_most_first_and_equal_ones_by_name(
+    used: dict[CustomerId, int],
+) -> None:
+    wanted = sorted(used.items(), key=lambda item: (-item[1], item[0]))
+
+    assert most_first(list(used), list(used.values())) == wanted
+
+
+def test_very_many_who_used_the_same_stand_by_name() -> None:
+    names = [CustomerId(f"cus_{number * 7919 % 5003}") for number in range(5003)]
+
+    assert most_first(names, [5] * 5003) == [(name, 5) for name in sorted(names)]
 
 
 def test_weeks_begin_on_monday() -> None:

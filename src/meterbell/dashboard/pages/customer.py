@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from meterbell.dashboard.pages.customers import name_of
+from meterbell.dashboard.snippets import send_command
 from meterbell.dashboard.usage_chart import Asked, Choice, UsageChart, usage_chart
 from meterbell.dashboard.visit import Page, Route, Visit
 from meterbell.engine.fold import HOUR_SECONDS
@@ -86,7 +87,7 @@ class CustomerView:
     alerts: list[AlertLine]
     alerts_more: int
     events: list[EventLine]
-    event_name: str
+    snippet: str
 
 
 def find_customer(visit: Visit) -> Customer:
@@ -127,7 +128,11 @@ async def _view(visit: Visit) -> CustomerView:
         alerts=[_alert_line(visit, item) for item in progress[:_ALERTS_MAX]],
         alerts_more=max(len(progress) - _ALERTS_MAX, 0),
         events=[_event_line(visit, event) for event in events],
-        event_name=of_mode[0].event_name if of_mode else "requests",
+        snippet=send_command(
+            of_mode[0].event_name if of_mode else "requests",
+            customer.id,
+            livemode=visit.livemode,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.lists import PAGE_ITEMS, number_in
+from meterbell.dashboard.snippets import send_command
 from meterbell.dashboard.tabs import Tab, event_tabs
 from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
 from meterbell.engine.model import Meter, MeterEvent
@@ -164,8 +165,7 @@ def _line_of(visit: Visit, event: MeterEvent) -> EventLine:
 
 def _snippet(visit: Visit, meters: Sequence[Meter]) -> str:
     name = meters[0].event_name if meters else "requests"
-    flag = " --api-key sk_live_…" if visit.livemode else ""
-    return f"meterbell send --event-name {name} --customer cus_1 --value 5{flag}"
+    return send_command(name, livemode=visit.livemode)
 
 
 def _find(visit: Visit) -> MeterEvent:

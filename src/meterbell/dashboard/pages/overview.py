@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from meterbell.channel import NotificationChannel
 from meterbell.dashboard.figures import DAY_MS
 from meterbell.dashboard.receivers import receiver_href, receiver_name
+from meterbell.dashboard.snippets import send_command
 from meterbell.dashboard.usage import Usage, usage_today
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Meter
@@ -206,7 +207,7 @@ def _steps(visit: Visit, meters: list[Meter], *, has_alert: bool) -> list[Step]:
             "Report usage, from your code or from here.",
             has_usage,
             f"meterbell customers create --id cus_1{flag}\n"
-            f"meterbell send --event-name {name} --customer cus_1 --value 5{flag}",
+            + send_command(name, livemode=visit.livemode),
         ),
     ]
 
