@@ -19,9 +19,6 @@ _PART_SLOTS = 128
 PARTS_IN_BLOCK = table.BLOCK // _PART_SLOTS
 """So many parts of a block of the table are rows by themselves."""
 
-# With a checksum, so that damage is noticed.
-_compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
-
 
 def split_hours(entries: Numbers, sequence: int) -> Iterator[StoredHours]:
     """Yield entries as rows of the store.
@@ -32,10 +29,12 @@ def split_hours(entries: Numbers, sequence: int) -> Iterator[StoredHours]:
     """
     entries = entries[np.lexsort((entries[:, HOUR], entries[:, SLOT]))]
     parts = _part(entries[:, SLOT])
+    # With a checksum, so that damage is noticed. Threads can't share one.
+    compress = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
     for part in np.unique(parts).tolist():
         found = entries[parts == part]
         # Column by column: numbers that resemble each other stand together.
-        data = _compress(np.ascontiguousarray(found.T, dtype="<i8").tobytes())
+        data = compress(np.ascontiguousarray(found.T, dtype="<i8").tobytes())
         hours = found[:, HOUR]
         yield StoredHours(part, sequence, int(hours.min()), int(hours.max()), data)
 

@@ -53,8 +53,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Piece).decode
 _encode_rare = msgspec.json.Encoder().encode
 _decode_rare = msgspec.json.Decoder(Rare).decode
-_compress = zstandard.ZstdCompressor(level=1).compress
-_decompress = zstandard.ZstdDecompressor().decompress
 
 
 def encode_piece(state: State, block: int) -> bytes:
@@ -69,13 +67,13 @@ def encode_piece(state: State, block: int) -> bytes:
         hours=found.hours.astype("<i8", copy=False).tobytes(),
         rare=_encode_rare(Rare(found.details, found.large)),
     )
-    return _compress(_encode(piece))
+    return zstandard.ZstdCompressor(level=1).compress(_encode(piece))
 
 
 def read_piece(data: bytes) -> Piece | None:
     """Return what `encode_piece` wrote; None if it is of another version's format."""
     try:
-        piece = _decode(_decompress(data))
+        piece = _decode(zstandard.ZstdDecompressor().decompress(data))
     except (msgspec.DecodeError, zstandard.ZstdError):
         return None
     return piece if piece.version == FORMAT else None
