@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser
 
 from bench.fill import Filling, fill
@@ -13,10 +12,9 @@ from tests.support.dashboard import address
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 
-FILLING = Filling(customers=100_000, meters=10, events=400_000)
+FILLING = Filling(customers=100_000, meters=10, events=150_000)
 
 
-@pytest.mark.deep
 def test_every_page_with_a_hundred_thousand_customers_is_clean(
     browser: Browser, tmp_path: Path
 ) -> None:
