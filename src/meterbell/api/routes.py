@@ -342,10 +342,10 @@ class Api:
         self._in_flight.enter(key, livemode=call.livemode)
         # The work goes on if the client leaves, so the key stays taken until it has ended.
         work: asyncio.Task[Answer] = asyncio.create_task(committer.execute(command))
-        work.add_done_callback(partial(self._finish, key, call.livemode))
+        work.add_done_callback(partial(self._finish, key, livemode=call.livemode))
         return await asyncio.shield(work)
 
-    def _finish(self, key: str, livemode: bool, work: asyncio.Task[Answer]) -> None:  # noqa: FBT001
+    def _finish(self, key: str, work: asyncio.Task[Answer], *, livemode: bool) -> None:
         self._in_flight.leave(key, livemode=livemode)
         if not work.cancelled():
             work.exception()  # seen here, should the client have left

@@ -71,8 +71,10 @@ class NameFinder:
 
     def forget(self, name: CustomerId) -> None:
         """Take in that a name has no number any more."""
+        if self._rows is None:
+            return  # at a start there may be very many, and nothing was learnt yet
         words = words_of([name])
-        if self._rows is not None and words is not None:
+        if words is not None:
             self._rows.rows[self._find_rows(words), _NUMBER] = -1
 
     def _ready(self) -> Growing:
