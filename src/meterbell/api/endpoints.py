@@ -76,14 +76,15 @@ def check_url(call: Call, url: str, *, param: str) -> None:
     try:
         target = parse_target(url)
     except ValueError as error:
-        raise _bad_url(str(error), param) from error
+        raise bad_url(str(error), param) from error
     for address in call.found or (None,):
         reason = call.services.egress.refusal(target, address, livemode=call.livemode)
         if reason is not None:
-            raise _bad_url(reason, param)
+            raise bad_url(reason, param)
 
 
-def _bad_url(reason: str, param: str) -> InvalidParamError:
+def bad_url(reason: str, param: str) -> InvalidParamError:
+    """Return the error for a URL that can't be used."""
     return InvalidParamError(f"Invalid URL: {reason}", param=param, code="url_invalid")
 
 

@@ -4,7 +4,7 @@ A running server takes up a change within a second.
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from meterbell.errors import InvalidParamError
 from meterbell.folder import keep_test_key, read_test_key
@@ -14,7 +14,7 @@ from meterbell.records import ApiKey, Permission
 from meterbell.store import tables
 from meterbell.store.moment import Moment
 
-PERMISSIONS: tuple[Permission, ...] = ("all", "read", "ingest")
+PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 NAME_LENGTH_MAX = 100
 
 _columns = tables.api_key.c

@@ -10,11 +10,18 @@ from meterbell.cli.connection import (
     ApiKeyOption,
     DataOption,
     JsonOption,
-    Reply,
     connected,
 )
-from meterbell.cli.listing import LimitOption, StartingAfterOption, object_path, page, show_list
-from meterbell.cli.output import CommandError, examples, print_raw_json, print_table, print_text
+from meterbell.cli.listing import (
+    LimitOption,
+    StartingAfterOption,
+    object_path,
+    page,
+    show_deleted,
+    show_list,
+    show_object,
+)
+from meterbell.cli.output import CommandError, examples, print_raw_json, print_text
 
 app = typer.Typer(
     help="Who is told by e-mail or chat: list, get, create, update, delete, test.",
@@ -65,7 +72,7 @@ def get(
 ) -> None:
     """Show one channel; --json has its templates."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.get(object_path(_PATH, channel)), as_json=as_json)
+        show_object(api.get(object_path(_PATH, channel)), _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(
@@ -91,7 +98,7 @@ def create(
     """Create a channel. It tells of all alerts, or of those that --alert names."""
     params = {"name": name, "url": url, "alerts": alert or None, "title": title, "body": body}
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(_PATH, params), as_json=as_json)
+        show_object(api.post(_PATH, params), _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(
@@ -122,7 +129,8 @@ def update(
     params["alerts"] = "" if all_alerts else alert or None
     params["disabled"] = disabled
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show(api.post(object_path(_PATH, channel), params), as_json=as_json)
+        reply = api.post(object_path(_PATH, channel), params)
+        show_object(reply, _COLUMNS, _row, as_json=as_json)
 
 
 @app.command(epilog=examples("meterbell channels delete nc_12"))
@@ -136,11 +144,7 @@ def delete(
 ) -> None:
     """Delete a channel; what was not sent to it is given up."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        reply = api.delete(object_path(_PATH, channel))
-        if as_json:
-            print_raw_json(reply.body)
-        else:
-            print_text(f"Deleted {reply.data['id']}.")
+        show_deleted(api.delete(object_path(_PATH, channel)), as_json=as_json)
 
 
 @app.command("test", epilog=examples("meterbell channels test nc_12"))
@@ -174,10 +178,3 @@ def _row(channel: dict[str, Any]) -> tuple[str, ...]:
         channel["name"],
         channel["url"],
     )
-
-
-def _show(reply: Reply, *, as_json: bool) -> None:
-    if as_json:
-        print_raw_json(reply.body)
-    else:
-        print_table(_COLUMNS, [_row(reply.data)], empty="")

@@ -19,6 +19,7 @@ from meterbell.cli.listing import (
     StartingAfterOption,
     object_path,
     page,
+    show_deleted,
     show_list,
     show_object,
     text_or_dash,
@@ -113,11 +114,7 @@ def delete(
 ) -> None:
     """Delete a customer: its usage stays, and no more is accepted."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        reply = api.delete(object_path(_PATH, customer))
-        if as_json:
-            print_raw_json(reply.body)
-        else:
-            print_text(f"Deleted {reply.data['id']}.")
+        show_deleted(api.delete(object_path(_PATH, customer)), as_json=as_json)
 
 
 @app.command(

@@ -1,7 +1,6 @@
 """`meterbell dashboard`: who may sign in, and links that sign in once. Works on the data folder."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -188,12 +187,10 @@ def make_link(visitor: "AtDatabase", url: str, name: str | None, *, lives_second
     return f"{url}/dashboard/sign-in/link?token={token}"
 
 
-@contextmanager
-def _visitor(data: str) -> Iterator["AtDatabase"]:
+def _visitor(data: str) -> AbstractContextManager["AtDatabase"]:
     from meterbell.cli.database import at_database  # noqa: PLC0415
 
-    with at_database(Path(data)) as visitor:
-        yield visitor
+    return at_database(Path(data))
 
 
 def _find(visitor: "AtDatabase", name: str) -> "DashboardUser":

@@ -11,12 +11,11 @@ from meterbell.cli.output import CommandError
 from meterbell.clock import SystemClock
 from meterbell.ids import IdSource, RandomIds
 from meterbell.records import ApiKey
+from meterbell.settings import Settings
 from meterbell.store import tables
 from meterbell.store.migrations import is_current
 from meterbell.store.objects import Objects
 from meterbell.store.sql import Connection
-
-DATABASE_NAME = "meterbell.db"
 
 _columns = tables.api_key.c
 
@@ -63,7 +62,7 @@ def at_database(folder: Path) -> Iterator[AtDatabase]:
     Raises:
         CommandError: There is no up-to-date database, or the server keeps it busy.
     """
-    database = folder / DATABASE_NAME
+    database = Settings(data=str(folder)).database
     require_database(database)
     connection = Connection(database)
     try:

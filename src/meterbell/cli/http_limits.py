@@ -8,21 +8,21 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 HEAD_BYTES_MAX = 64 * 1024
 REQUEST_SECONDS_MAX = 30
 
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 35\r\n"
-    b"connection: close\r\n\r\n"
-    b"The request's headers are too large"
-)
 
-_NO_WEBSOCKET = (
-    b"HTTP/1.1 400 Bad Request\r\n"
-    b"content-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 30\r\n"
-    b"connection: close\r\n\r\n"
-    b"A websocket begins with a GET."
+def _refusal(status: bytes, text: bytes) -> bytes:
+    """Return an answer after which the connection is closed, byte by byte."""
+    return (
+        b"HTTP/1.1 %b\r\n"
+        b"content-type: text/plain; charset=utf-8\r\n"
+        b"content-length: %d\r\n"
+        b"connection: close\r\n\r\n%b" % (status, len(text), text)
+    )
+
+
+_TOO_LARGE = _refusal(
+    b"431 Request Header Fields Too Large", b"The request's headers are too large"
 )
+_NO_WEBSOCKET = _refusal(b"400 Bad Request", b"A websocket begins with a GET.")
 
 
 class LimitedHttp(HttpToolsProtocol):

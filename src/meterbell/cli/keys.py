@@ -26,7 +26,7 @@ app = typer.Typer(
     help="Create, list, roll and revoke API keys in a data folder.", no_args_is_help=True
 )
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 KEPT = "[dim]Keep it now: it is not shown again.[/]"
 
 KeyArgument = Annotated[
@@ -116,14 +116,13 @@ def roll(
         seconds = parse_seconds(expire_in)
         with at_database(Path(data)) as moment:
             old = find_key(moment.objects, key)
-            now = moment.now_ms // 1000
-            ends_at = now + seconds
+            ends_at = moment.now_ms // 1000 + seconds
             made = roll_key(moment, old, ends_at=ends_at)
         follow_key(Path(data), old, made.text)
         if as_json:
             print_json(_show(made.record, made.text))
         else:
-            end = f"{show_time(ends_at)} UTC" if ends_at > now else "now"
+            end = f"{show_time(ends_at)} UTC" if seconds else "now"
             print_text(f"{made.text}\n{KEPT}\nThe old one, {old.id}, ends {end}.")
 
 
@@ -155,8 +154,8 @@ def parse_seconds(text: str, *, hours_max: int = 7 * 24) -> int:
         CommandError: `text` is not such a duration.
     """
     match = re.fullmatch(r"([0-9]{1,6})([smhd]?)", text, re.ASCII)
-    seconds = int(match[1]) * _UNITS[match[2] or "s"] if match else None
-    if seconds is None or seconds > hours_max * _UNITS["h"]:
+    seconds = int(match[1]) * UNITS[match[2] or "s"] if match else None
+    if seconds is None or seconds > hours_max * UNITS["h"]:
         raise CommandError(
             f"--expire-in {text} is no duration up to {hours_max} hours. Give a number with s, m, "
             "h or d, such as 0, 30m or 24h.",

@@ -7,7 +7,14 @@ from urllib.parse import quote
 import typer
 
 from meterbell.cli.connection import Reply
-from meterbell.cli.output import EXIT_USAGE, CommandError, errors, print_raw_json, print_table
+from meterbell.cli.output import (
+    EXIT_USAGE,
+    CommandError,
+    errors,
+    print_raw_json,
+    print_table,
+    print_text,
+)
 
 LimitOption = Annotated[int, typer.Option(min=1, max=100, help="Items at most.")]
 StartingAfterOption = Annotated[
@@ -62,6 +69,14 @@ def show_object(
         print_raw_json(reply.body)
     else:
         print_table(columns, [row(reply.data)], empty="")
+
+
+def show_deleted(reply: Reply, *, as_json: bool) -> None:
+    """Print that an object is no more."""
+    if as_json:
+        print_raw_json(reply.body)
+    else:
+        print_text(f"Deleted {reply.data['id']}.")
 
 
 def text_or_dash(value: object) -> str:

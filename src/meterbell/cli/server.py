@@ -28,7 +28,7 @@ from meterbell.cli.output import print_text
 from meterbell.cli.unix_socket import unix_listener
 from meterbell.dashboard.accounts import FIRST_USER, SIGNED_IN, find_user
 from meterbell.errors import SettingsError
-from meterbell.folder import SERVER_FILE, TEST_KEY_FILE, write_private
+from meterbell.folder import SERVER_FILE, keep_test_key, write_private
 from meterbell.keys import mode_of
 from meterbell.logs import LEVELS, configure_logs
 from meterbell.records import ApiKey, AuditEntry, DashboardUser
@@ -82,7 +82,7 @@ def run(settings: Settings) -> int:
             facts["test_key"] = settings.test_key
         is_announced = True
         write_private(server_file, json.dumps(facts))
-        _welcome(url, keys, settings, _sign_in_link(settings, url))
+        _welcome(url, keys, settings, _sign_in_link(settings))
         # Collections of everything that lives for long would stall commits now and then. What is
         # garbage so far is next to nothing, and looking for it would hold up the first requests.
         gc.freeze()
@@ -252,7 +252,7 @@ def _first_keys(settings: Settings) -> list[str]:
             for livemode in (False, True)
         ]
     # Commands on this machine use it, so that nobody has to paste a key to try things out.
-    write_private(settings.folder / TEST_KEY_FILE, made[0].text + "\n")
+    keep_test_key(settings.folder, made[0].text)
     return [key.text for key in made]
 
 
@@ -271,15 +271,14 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _sign_in_link(settings: Settings, url: str) -> str:
+def _sign_in_link(settings: Settings) -> str:
     """Return a link into the dashboard, made until somebody signs in; empty after that."""
     with at_database(settings.folder) as moment:
         objects = moment.objects
         is_known = objects.find(AuditEntry, audit_entry.c.action == SIGNED_IN, limit=1)
         if is_known or (objects.count(DashboardUser) and not find_user(objects, FIRST_USER)):
             return ""
-        base = settings.public_url or url
-        return make_link(moment, base, None, lives_seconds=_FIRST_LINK_SECONDS)
+        return make_link(moment, settings.base_url, None, lives_seconds=_FIRST_LINK_SECONDS)
 
 
 def _welcome(url: str, keys: list[str], settings: Settings, link: str) -> None:
@@ -292,7 +291,7 @@ def _welcome(url: str, keys: list[str], settings: Settings, link: str) -> None:
             f"  [bold]{link}[/]\n"
         )
     else:
-        print_text(f"[dim]dashboard at[/] {settings.public_url or url}/dashboard")
+        print_text(f"[dim]dashboard at[/] {settings.base_url}/dashboard")
     if not keys:
         return
     test, live = keys

@@ -12,16 +12,16 @@ from meterbell.cli.connection import (
     ApiKeyOption,
     DataOption,
     JsonOption,
-    Reply,
     connected,
 )
-from meterbell.cli.keys import KEPT, parse_seconds
+from meterbell.cli.keys import KEPT, UNITS, parse_seconds
 from meterbell.cli.listing import (
     LimitOption,
     StartingAfterOption,
     object_path,
     page,
     show_list,
+    show_object,
     text_or_dash,
 )
 from meterbell.cli.output import (
@@ -48,7 +48,6 @@ _COLUMNS = ("id", "status", "events", "url")
 _DELIVERY_COLUMNS = ("id", "status", "attempts", "next attempt (UTC)", "event")
 _ATTEMPT_COLUMNS = ("delivery", "started (UTC)", "ms", "outcome", "by hand")
 _AGO = re.compile(r"([0-9]{1,6})([mhd])", re.ASCII)
-_SECONDS = {"m": 60, "h": 3600, "d": 86_400}
 
 EndpointArgument = Annotated[
     str, typer.Argument(metavar="ENDPOINT", help="The endpoint's id: we_… or ed_….")
@@ -114,7 +113,7 @@ def create(
     params = {"url": url, "enabled_events": events or ["*"], "description": description}
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
         reply = api.post(_PATH, params)
-        _show(reply, as_json=as_json)
+        show_object(reply, _COLUMNS, _row, as_json=as_json)
         if not as_json:
             print_text(f"Secret, shown this once: {reply.data['secret']}")
 
@@ -200,7 +199,7 @@ def resend(
     """Send an event to an endpoint or a destination again, or for the first time."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
         reply = api.post(object_path(_OURS, endpoint, "resend"), {"event": event})
-        _show_delivery(reply, as_json=as_json)
+        show_object(reply, _DELIVERY_COLUMNS, _delivery_row, as_json=as_json)
 
 
 @app.command(epilog=examples("meterbell webhooks ping we_12"))
@@ -214,7 +213,8 @@ def ping(
 ) -> None:
     """Send an endpoint or a destination an event that says nothing, to see whether it arrives."""
     with connected(api_key=api_key, api_base=api_base, data=data) as api:
-        _show_delivery(api.post(object_path(_OURS, endpoint, "ping")), as_json=as_json)
+        reply = api.post(object_path(_OURS, endpoint, "ping"))
+        show_object(reply, _DELIVERY_COLUMNS, _delivery_row, as_json=as_json)
 
 
 @app.command(
@@ -282,11 +282,10 @@ def roll_secret(
 def _switch(api: Api, endpoint: str, *, is_on: bool, as_json: bool) -> None:
     """Enable or disable an endpoint or a destination, and show it."""
     if endpoint.startswith("ed_"):
-        path = object_path(_DESTINATIONS, endpoint, "enable" if is_on else "disable")
-        _show(api.post(path), as_json=as_json)
+        reply = api.post(object_path(_DESTINATIONS, endpoint, "enable" if is_on else "disable"))
     else:
-        params = {"disabled": "false" if is_on else "true"}
-        _show(api.post(object_path(_PATH, endpoint), params), as_json=as_json)
+        reply = api.post(object_path(_PATH, endpoint), {"disabled": not is_on})
+    show_object(reply, _COLUMNS, _row, as_json=as_json)
 
 
 def _resend_all(api: Api, endpoint: str, *, since: int) -> int:
@@ -307,7 +306,7 @@ def _parse_ago(text: str) -> int:
             f"--since {text} is no duration. Give a number with m, h or d: 30m, 2h, 3d.",
             status=EXIT_USAGE,
         )
-    return int(match[1]) * _SECONDS[match[2]]
+    return int(match[1]) * UNITS[match[2]]
 
 
 def _row(endpoint: dict[str, Any]) -> tuple[str, ...]:
@@ -327,13 +326,6 @@ def _delivery_row(delivery: dict[str, Any]) -> tuple[str, ...]:
         text_or_dash(delivery["next_attempt"]),
         delivery["event"],
     )
-
-
-def _show_delivery(reply: Reply, *, as_json: bool) -> None:
-    if as_json:
-        print_raw_json(reply.body)
-    else:
-        print_table(_DELIVERY_COLUMNS, [_delivery_row(reply.data)], empty="")
 
 
 def _attempt_row(attempt: dict[str, Any]) -> tuple[str, ...]:
@@ -361,10 +353,3 @@ def _show_health(health: dict[str, Any]) -> None:
     ]
     print_table(("fact", "value"), facts, empty="")
     print_table(_ATTEMPT_COLUMNS, map(_attempt_row, health["attempts"]), empty="No attempts yet.")
-
-
-def _show(reply: Reply, *, as_json: bool) -> None:
-    if as_json:
-        print_raw_json(reply.body)
-    else:
-        print_table(_COLUMNS, [_row(reply.data)], empty="")

@@ -12,6 +12,7 @@ from meterbell.engine.model import Alert, Meter, MeterEvent
 from meterbell.engine.summary import Summary
 from meterbell.engine.value import SCALE, format_value
 from meterbell.records import Customer, Event, WebhookEndpoint
+from meterbell.wire.page_tokens import PageClaims
 from meterbell.wire.template import BODY_DEFAULT, TITLE_DEFAULT
 
 _RESPONSE_SHOWN = 2000
@@ -286,4 +287,17 @@ def render_channel_test(
         "response": response[:_RESPONSE_SHOWN].decode("utf-8", "replace"),
         "status_code": status_code,
         "succeeded": outcome == "succeeded",
+    }
+
+
+def render_customer_page(claims: PageClaims, *, url: str) -> dict[str, Any]:
+    """Return a `customer_page`, ours: what its link, the URL, says and leads to."""
+    return {
+        "object": "customer_page",
+        "allow_alerts": claims.allow_alerts,
+        "customer": claims.customer,
+        "expires_at": claims.expires_at,
+        "frame_origins": claims.frame_origins,
+        "livemode": claims.livemode,
+        "url": url,
     }

@@ -14,8 +14,8 @@ import msgspec
 
 Theme = Literal["auto", "light", "dark"]
 
-PREFIX = "page_tok_"
-_TOKEN = re.compile(r"page_tok_([A-Za-z0-9_-]{1,4096})\.([A-Za-z0-9_-]{43})")
+_PREFIX = "page_tok_"
+_TOKEN = re.compile(_PREFIX + r"([A-Za-z0-9_-]{1,4096})\.([A-Za-z0-9_-]{43})")
 
 
 class PageClaims(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -45,7 +45,7 @@ _decoder = msgspec.json.Decoder(PageClaims)
 def sign_page(claims: PageClaims, key: bytes) -> str:
     """Return the token of a page."""
     text = _base64(msgspec.json.encode(claims))
-    return f"{PREFIX}{text}.{_mac(text, key)}"
+    return f"{_PREFIX}{text}.{_mac(text, key)}"
 
 
 def read_page(token: str, key: bytes) -> PageClaims | None:

@@ -1,7 +1,7 @@
 """Ours: links to a page that shows one customer its own usage and alerts."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 
 from meterbell.api.call import Call, Operation
 from meterbell.api.find import find_in_body
@@ -9,13 +9,14 @@ from meterbell.api.params import ID_LENGTH_MAX, Array, Boolean, Choice, Integer,
 from meterbell.errors import InvalidParamError
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Customer
-from meterbell.wire.page_tokens import PageClaims, sign_page
+from meterbell.wire.objects import render_customer_page
+from meterbell.wire.page_tokens import PageClaims, Theme, sign_page
 
 MOUNT = "/customer"
 """Where the pages stand; the token follows."""
 KEY_PURPOSE = "customer pages"
-EXPIRES_IN_DEFAULT = 3600
-EXPIRES_IN_MAX = 24 * 3600
+_EXPIRES_IN_DEFAULT = 3600
+_EXPIRES_IN_MAX = 24 * 3600
 _EXPIRES_IN_MIN = 60
 _ORIGINS_MAX = 5
 _ORIGIN_LENGTH_MAX = 255
@@ -42,7 +43,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     claims = PageClaims(
         livemode=call.livemode,
         customer=customer.id,
-        expires_at=transaction.now + params.get("expires_in", EXPIRES_IN_DEFAULT),
+        expires_at=transaction.now + params.get("expires_in", _EXPIRES_IN_DEFAULT),
         allow_alerts=params.get("allow_alerts", False),
         theme=params.get("theme", "auto"),
         accent=accent.lower(),
@@ -50,15 +51,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     )
     services = call.services
     token = sign_page(claims, services.vault.derive(KEY_PURPOSE))
-    return {
-        "object": "customer_page",
-        "allow_alerts": claims.allow_alerts,
-        "customer": claims.customer,
-        "expires_at": claims.expires_at,
-        "frame_origins": claims.frame_origins,
-        "livemode": claims.livemode,
-        "url": f"{services.settings.base_url}{MOUNT}/{token}",
-    }
+    return render_customer_page(claims, url=f"{services.settings.base_url}{MOUNT}/{token}")
 
 
 def _require_origin(origin: str, param: str, *, livemode: bool) -> None:
@@ -83,13 +76,13 @@ OPERATIONS = [
             "customer": Text(length_max=ID_LENGTH_MAX, required=True),
             "expires_in": Integer(
                 minimum=_EXPIRES_IN_MIN,
-                maximum=EXPIRES_IN_MAX,
+                maximum=_EXPIRES_IN_MAX,
                 description="Seconds for which the link works; an hour by default.",
             ),
             "allow_alerts": Boolean(
                 description="Whether the customer may set alerts for itself there."
             ),
-            "theme": Choice(values=("auto", "light", "dark")),
+            "theme": Choice(values=get_args(Theme)),
             "accent": Text(
                 length_max=7, description="Colour of links and charts, such as #3145c4."
             ),

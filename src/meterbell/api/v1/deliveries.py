@@ -29,9 +29,8 @@ from meterbell.wire.deliveries import (
 )
 from meterbell.wire.objects import render_webhook_endpoint
 
-TRIGGERED = "billing.alert.triggered"
-
 _PATH = "/meterbell/webhook_endpoints/{id}"
+_TRIGGERED = "billing.alert.triggered"
 _PING = "meterbell.webhook_endpoint.ping"
 _THIN_PING, _DESTINATION = "v2.core.event_destination.ping", "v2.core.event_destination"
 _ATTEMPTS_SHOWN = 20
@@ -121,9 +120,9 @@ def _resend(call: Call, transaction: Transaction) -> dict[str, Any]:
         event = objects.get(Event, event_id, livemode=call.livemode)
     if event is None:
         raise no_such_in_body("thin event" if is_thin else "event", event_id, param="event")
-    if is_channel and event.type != TRIGGERED:
+    if is_channel and event.type != _TRIGGERED:
         raise InvalidParamError(
-            f"A notification channel is told of {TRIGGERED} events only; this is {event.type}.",
+            f"A notification channel is told of {_TRIGGERED} events only; this is {event.type}.",
             param="event",
         )
     return render_delivery(resend(transaction, event, endpoint))

@@ -6,18 +6,19 @@ from typing import Any
 import msgspec
 
 from meterbell.api.call import Call, Operation
-from meterbell.api.endpoints import follow_change
+from meterbell.api.endpoints import bad_url, follow_change
 from meterbell.api.find import find_in_body, find_in_path
 from meterbell.api.lists import PAGING, list_objects
 from meterbell.api.params import ID_LENGTH_MAX, Array, Boolean, Param, Text
 from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
 from meterbell.delivery.channels.message import SAMPLE, fill
 from meterbell.engine.model import Alert
-from meterbell.errors import InvalidParamError, LimitReachedError
+from meterbell.errors import LimitReachedError
 from meterbell.ids import new_id
 from meterbell.ledger.deliveries import remove
 from meterbell.ledger.transaction import Transaction
 from meterbell.store.channel_tables import notification_channel as table
+from meterbell.store.objects import Objects
 from meterbell.store.sealing import row
 from meterbell.wire.objects import render_channel, render_channel_test, render_deleted
 from meterbell.wire.template import check_template
@@ -74,7 +75,7 @@ def _url_of(call: Call, channel_id: str) -> dict[str, Any]:
     checked = call.checked
     assert checked is not None, "it was looked at before"
     if checked.refusal is not None:
-        raise InvalidParamError(f"Invalid URL: {checked.refusal}", param="url", code="url_invalid")
+        raise bad_url(checked.refusal, "url")
     sealed = call.services.vault.seal(call.params["url"], about=row(table, channel_id))
     return {"url": sealed, "shown_url": checked.shown, "service": checked.service}
 
@@ -104,7 +105,7 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
             "Delete one to create another."
         )
     channel_id = new_id(transaction.ids, CHANNEL_PREFIX.rstrip("_"))
-    fields = {"alerts": None, "title": None, "body": None, **_fields_of(call, transaction)}
+    fields = {**dict.fromkeys(_FIELDS), **_fields_of(call, transaction)}
     channel = NotificationChannel(
         id=channel_id,
         livemode=call.livemode,
@@ -119,18 +120,17 @@ def _create(call: Call, transaction: Transaction) -> dict[str, Any]:
     return render_channel(channel)
 
 
-def _find(call: Call) -> NotificationChannel:
-    objects = call.services.store.reader
+def _find(objects: Objects, call: Call) -> NotificationChannel:
     return find_in_path(objects, call, NotificationChannel, noun=_NOUN, placeholder="id")
 
 
 def _retrieve(call: Call) -> dict[str, Any]:
-    return render_channel(_find(call))
+    return render_channel(_find(call.services.store.reader, call))
 
 
 def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
     objects, params = transaction.objects, call.params
-    before = find_in_path(objects, call, NotificationChannel, noun=_NOUN, placeholder="id")
+    before = _find(objects, call)
     changes = _fields_of(call, transaction)
     if "name" in params:
         changes["name"] = params["name"]
@@ -147,9 +147,7 @@ def _update(call: Call, transaction: Transaction) -> dict[str, Any]:
 
 
 def _delete(call: Call, transaction: Transaction) -> dict[str, Any]:
-    channel = find_in_path(
-        transaction.objects, call, NotificationChannel, noun=_NOUN, placeholder="id"
-    )
+    channel = _find(transaction.objects, call)
     remove(transaction, channel)
     return render_deleted("notification_channel", channel.id)
 
@@ -161,7 +159,8 @@ def _list(call: Call) -> dict[str, Any]:
 
 async def _test(call: Call) -> dict[str, Any]:
     """Send a notice now, with made-up values, and return what came of it."""
-    channel, services = _find(call), call.services
+    services = call.services
+    channel = _find(services.store.reader, call)
     url = services.vault.open(channel.url, about=row(table, channel.id))
     title, body = fill(channel, {**SAMPLE, "mode": "live" if call.livemode else "test"})
     begun_ns = services.clock.monotonic_ns()
