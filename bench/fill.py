@@ -10,24 +10,23 @@ import asyncio
 import time
 from pathlib import Path
 
-import apsw
 import msgspec
 import numpy as np
 from msgspec import Struct
+from typing_extensions import override
 
 from bench.load.traffic import customer_id, event_name
+from bench.prepare import add_customers, usual_usage
 from bench.show import Progress
 from meterbell.app import running
-from meterbell.clock import SystemClock
+from meterbell.clock import SettableClock, SystemClock
 from meterbell.dashboard import accounts
-from meterbell.engine.batch import Columns
-from meterbell.engine.model import Alert, DefaultPayload, Meter, StreamUsage
+from meterbell.engine.model import Alert, Meter
 from meterbell.engine.stream import StreamBatch
 from meterbell.ids import AlertId, CustomerId, MeterId, RandomIds, new_id
 from meterbell.ledger.transaction import Transaction
 from meterbell.services import Services
 from meterbell.settings import Settings
-from meterbell.store.migrations import migrate
 
 _BATCH = 4000
 _DAY_MS = 86_400_000
@@ -35,10 +34,6 @@ _SKEW = 3
 """The share of customers to the power of one by this many have that share of the usage."""
 _THRESHOLDS = (100, 300, 900, 2_700, 8_100)
 _OWN_ALERTS_EVERY = 100
-_INSERT_CUSTOMER = (
-    "INSERT INTO customer (id, livemode, created, deleted, email, details)"
-    " VALUES (?, 0, ?, 0, ?, ?)"
-)
 
 
 class Filling(Struct, frozen=True, kw_only=True):
@@ -65,18 +60,12 @@ class Filled(Struct, frozen=True, kw_only=True):
     session: str = ""
 
 
-class _FastClock:
+class _FastClock(SettableClock):
     """Runs fast, but measures as usual."""
 
-    def __init__(self, now_ms: int) -> None:
-        self._now_ms = now_ms
-        self.monotonic_ns = SystemClock().monotonic_ns
-
-    def now_ms(self) -> int:
-        return self._now_ms
-
-    def set(self, now_ms: int) -> None:
-        self._now_ms = now_ms
+    @override
+    def monotonic_ns(self) -> int:
+        return SystemClock().monotonic_ns()
 
 
 def fill(folder: Path, filling: Filling) -> Filled:
@@ -177,31 +166,15 @@ def _usage(random: np.random.Generator, filling: Filling, done: int, count: int)
     """Return meter events of the usual shape, most of them of few customers."""
     customers = (filling.customers * random.random(count) ** _SKEW).astype(int).tolist()
     meters = random.integers(filling.meters, size=count).tolist()
-    # Only events of another shape are looked at by themselves.
-    shape = StreamUsage(event_name(0), DefaultPayload(CustomerId(""), "1"))
-    columns = Columns(
-        names=[event_name(meter) for meter in meters],
-        customers=[CustomerId(customer_id(customer)) for customer in customers],
-        texts=["1"] * count,
-        timestamps=[None] * count,
-        identifiers=[f"filled-{number:012}" for number in range(done, done + count)],
-        events=[shape] * count,
-    )
-    return StreamBatch(livemode=False, columns=columns)
+    return usual_usage(range(done, done + count), meters=meters, customers=customers)
 
 
 def _add_customers(folder: Path, count: int, created: int) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    database = folder / "meterbell.db"
-    migrate(database)
-    connection = apsw.Connection(str(database))
     rows = (
         (customer_id(n), created, f"person-{n}@example.com", f'{{"name":"Customer {n}"}}')
         for n in range(count)
     )
-    with connection:
-        connection.executemany(_INSERT_CUSTOMER, rows)
-    connection.close()
+    add_customers(folder, rows)
 
 
 def main() -> None:

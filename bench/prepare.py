@@ -5,7 +5,7 @@ things.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,17 +40,21 @@ _STEP = 7919
 _LOCKED_SECONDS = 0.02
 _INSERT_CUSTOMER = (
     "INSERT INTO customer (id, livemode, created, deleted, email, details)"
-    " VALUES (?, 0, ?, 0, NULL, '{}')"
+    " VALUES (?, 0, ?, 0, ?, ?)"
 )
 
 
 def prepare_customers(folder: Path, count: int) -> None:
     """Create customers in test mode, in a data folder that no server uses."""
+    add_customers(folder, ((customer_id(number), _CREATED, None, "{}") for number in range(count)))
+
+
+def add_customers(folder: Path, rows: Iterable[tuple[str, int, str | None, str]]) -> None:
+    """Create customers in test mode: id, second, e-mail address, and other details as JSON."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = folder / "meterbell.db"
     migrate(database)
     connection = apsw.Connection(str(database))
-    rows = ((customer_id(number), _CREATED) for number in range(count))
     with connection:
         connection.executemany(_INSERT_CUSTOMER, rows)
     connection.close()
@@ -87,24 +91,27 @@ def prepare_usage(folder: Path, *, events: int, customers: int) -> None:
         for group, _ in _groups(folder, received_ms):
             numbers = range(done, min(done + _GROUP, events))
             if numbers:
-                record_batches(group, [StreamBatch(False, _usage(numbers, customers))], values)  # noqa: FBT003
+                chosen = [number * _STEP % customers for number in numbers]
+                batch = usual_usage(numbers, meters=[0] * len(numbers), customers=chosen)
+                record_batches(group, [batch], values)
             done = min(done + _GROUP, events)
             progress.reach(done)
 
 
-def _usage(numbers: range, customers: int) -> Columns:
-    """Return meter events of the usual shape, one unit each."""
+def usual_usage(numbers: range, *, meters: Sequence[int], customers: Sequence[int]) -> StreamBatch:
+    """Return meter events of the usual shape in test mode, one unit each."""
     count = len(numbers)
     # Only events of another shape are looked at by themselves.
     shape = StreamUsage(event_name(0), DefaultPayload(CustomerId(""), "1"))
-    return Columns(
-        names=[event_name(0)] * count,
-        customers=[CustomerId(customer_id(number * _STEP % customers)) for number in numbers],
+    columns = Columns(
+        names=[event_name(meter) for meter in meters],
+        customers=[CustomerId(customer_id(customer)) for customer in customers],
         texts=["1"] * count,
         timestamps=[None] * count,
         identifiers=[f"filled-{number:012}" for number in numbers],
         events=[shape] * count,
     )
+    return StreamBatch(livemode=False, columns=columns)
 
 
 def _groups(folder: Path, now_ms: Callable[[], int]) -> Iterator[tuple[Group, Transaction]]:

@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.etree import ElementTree as ET
 
-from meterbell.delivery.channels.attempt import READ_BYTES_MAX
 from meterbell.delivery.channels.notifier import Notifier
-from meterbell.delivery.outcome import Outcome
+from meterbell.delivery.outcome import READ_BYTES_MAX, Outcome
 from meterbell.settings import Settings
 from tests.support.mail import MailServer
 from tests.support.receiver import Reply, WebhookReceiver

@@ -12,10 +12,11 @@ from meterbell.delivery.channels.announcer import Announcer, Sends
 from meterbell.delivery.channels.message import fill
 from meterbell.delivery.circuit import FAILING_MS_MAX, FAILURES_MAX, is_open
 from meterbell.delivery.outcome import Outcome
-from meterbell.ledger.deliveries import CHANNEL_DISABLED, health_of
+from meterbell.ledger.deliveries import CHANNEL_DISABLED
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Event
 from meterbell.store import channel_tables, tables
+from meterbell.store.deliveries import health_of
 from meterbell.store.sealing import row
 from tests.builders import NOW
 from tests.delivery.delivery_run import DeliveryRun, open_delivery

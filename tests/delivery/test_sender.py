@@ -11,9 +11,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from meterbell.delivery.egress import Egress, parse_exempt
-from meterbell.delivery.exchange import HEAD_BYTES_MAX, KEPT_BYTES_MAX
+from meterbell.delivery.exchange import HEAD_BYTES_MAX
 from meterbell.delivery.lookup import Lookup
-from meterbell.delivery.outcome import Outcome
+from meterbell.delivery.outcome import KEPT_BYTES_MAX, Outcome
 from meterbell.delivery.sender import Sender
 from tests.delivery.delivery_run import LENIENT
 from tests.delivery.receiver import Answer, Received, always, held, receiving

@@ -13,9 +13,7 @@ import apsw
 import pytest
 
 from meterbell.clock import SystemClock
-from meterbell.ids import RandomIds
-from meterbell.store.endpoint_secrets import seal_secret
-from meterbell.store.sealing import unlock
+from tests.faults.planted import plant_delivery, plant_endpoint, plant_event, vault_of
 from tests.support.hostile import KINDS, url_of
 from tests.support.memory import memory_kib
 from tests.support.receiver import WebhookReceiver
@@ -89,37 +87,18 @@ def queue_hostile(database: Path, ports: dict[str, int]) -> int:
     API allows for 16 in each mode.
     """
     now_ms = SystemClock().now_ms()
-    key_file = database.with_name("secret-keys")
-    vault = unlock(database, keys=None, key_file=key_file, ids=RandomIds())
+    vault = vault_of(database)
+    events = [f"evt_hostile{number}" for number in range(QUEUED)]
     with closing(apsw.Connection(str(database))) as connection, connection:
-        events = []
-        for number in range(QUEUED):
-            connection.execute(
-                "INSERT INTO event (id, livemode, created, type, api_version, data, deliveries)"
-                " VALUES (?, 1, ?, 'product.created', '2026-10-28.endive', '{\"object\": {}}', 0)",
-                (f"evt_hostile{number}", now_ms // 1000),
-            )
-            events.append(f"evt_hostile{number}")
+        for event in events:
+            plant_event(connection, event, deliveries=0, now_ms=now_ms)
         for number in range(ENDPOINTS):
             endpoint = f"we_hostile{number}"
-            kind = KINDS[number % len(KINDS)]
-            connection.execute(
-                "INSERT INTO webhook_endpoint (id, livemode, created, url, enabled_events,"
-                " metadata, status, secret) VALUES (?, 1, ?, ?, '[\"product.created\"]', '{}',"
-                " 'enabled', ?)",
-                (
-                    endpoint,
-                    now_ms // 1000,
-                    url_of(kind, ports, number),
-                    seal_secret(vault, endpoint, "whsec_hostile"),
-                ),
-            )
+            url = url_of(KINDS[number % len(KINDS)], ports, number)
+            event_type = "product.created"
+            plant_endpoint(connection, vault, endpoint, url, event_type=event_type, now_ms=now_ms)
             for event in events:
-                connection.execute(
-                    "INSERT INTO delivery (event, endpoint, livemode, created_ms, status,"
-                    " attempts, next_attempt_at_ms) VALUES (?, ?, 1, ?, 'pending', 0, ?)",
-                    (event, endpoint, now_ms, now_ms),
-                )
+                plant_delivery(connection, event, endpoint, now_ms=now_ms)
     return ENDPOINTS * QUEUED
 
 

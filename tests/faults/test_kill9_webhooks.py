@@ -15,10 +15,8 @@ import pytest
 
 from meterbell.clock import SystemClock
 from meterbell.delivery.circuit import SLOTS
-from meterbell.ids import RandomIds
-from meterbell.store.endpoint_secrets import seal_secret
 from meterbell.store.migrations import migrate
-from meterbell.store.sealing import unlock
+from tests.faults.planted import plant_delivery, plant_endpoint, plant_event, vault_of
 from tests.support.receiver import Received, Reply, WebhookReceiver
 from tests.support.server import ServerProcess
 from tests.support.waiting import wait_for
@@ -64,19 +62,10 @@ def is_nothing_due(database: Path, now_ms: int) -> bool:
 
 def add_live_endpoint(database: Path, number: int, url: str) -> None:
     """Write a webhook endpoint of live mode into the database of a server that never ran."""
-    key_file = database.with_name("secret-keys")
-    vault = unlock(database, keys=None, key_file=key_file, ids=RandomIds())
+    vault = vault_of(database)
     with closing(apsw.Connection(str(database))) as connection:
-        connection.execute(
-            "INSERT INTO webhook_endpoint (id, livemode, created, url, enabled_events, metadata,"
-            " status, secret) VALUES (?, 1, ?, ?, '[\"*\"]', '{}', 'enabled', ?)",
-            (
-                f"we_{number}",
-                SystemClock().now_ms() // 1000,
-                url,
-                seal_secret(vault, f"we_{number}", "whsec_0123456789"),
-            ),
-        )
+        now_ms = SystemClock().now_ms()
+        plant_endpoint(connection, vault, f"we_{number}", url, event_type="*", now_ms=now_ms)
 
 
 def queue_live(database: Path, *, first: int, count: int) -> None:
@@ -84,16 +73,9 @@ def queue_live(database: Path, *, first: int, count: int) -> None:
     with closing(apsw.Connection(str(database))) as connection, connection:
         ((now_ms,),) = connection.execute("SELECT max(created) * 1000 FROM webhook_endpoint")
         for number in range(first, first + count):
-            connection.execute(
-                "INSERT INTO event (id, livemode, created, type, api_version, data, deliveries)"
-                " VALUES (?, 1, ?, 'product.created', '2026-10-28.endive', '{\"object\": {}}', 1)",
-                (f"evt_{number}", now_ms // 1000),
-            )
-            connection.execute(
-                "INSERT INTO delivery (event, endpoint, livemode, created_ms, status, attempts,"
-                " next_attempt_at_ms) VALUES (?, ?, 1, ?, 'pending', 0, ?)",
-                (f"evt_{number}", f"we_{number % RECEIVERS}", now_ms, now_ms),
-            )
+            event, endpoint = f"evt_{number}", f"we_{number % RECEIVERS}"
+            plant_event(connection, event, deliveries=1, now_ms=now_ms)
+            plant_delivery(connection, event, endpoint, now_ms=now_ms)
 
 
 def kill_and_check(tmp_path: Path, *, events: int, kills: int, seed: int) -> None:

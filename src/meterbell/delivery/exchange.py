@@ -11,11 +11,7 @@ from typing import cast
 import httptools
 from typing_extensions import override
 
-READ_BYTES_MAX = 128 * 1024
-"""Of an answer, its head included; then it is cut off."""
-
-KEPT_BYTES_MAX = 64 * 1024
-"""Of an answer's body."""
+from meterbell.delivery.outcome import KEPT_BYTES_MAX, READ_BYTES_MAX
 
 HEAD_BYTES_MAX = 32 * 1024
 HEADERS_MAX = 100

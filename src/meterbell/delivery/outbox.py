@@ -29,7 +29,6 @@ from meterbell.ledger.deliveries import (
     fail,
     find_receiver,
     find_waiting,
-    health_of,
 )
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import (
@@ -42,6 +41,7 @@ from meterbell.records import (
     WebhookEndpoint,
 )
 from meterbell.store.base import Store
+from meterbell.store.deliveries import health_of
 from meterbell.store.endpoint_secrets import secrets_of
 from meterbell.vault import Vault
 from meterbell.wire.signing import signed_headers

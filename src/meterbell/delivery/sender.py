@@ -22,12 +22,12 @@ from meterbell.delivery.addresses import Address, unmapped
 from meterbell.delivery.egress import Egress
 from meterbell.delivery.exchange import BadAnswerError, Exchange
 from meterbell.delivery.lookup import Lookup
-from meterbell.delivery.outcome import Outcome
+from meterbell.delivery.outcome import NETWORK_ERRORS, Outcome, text_of_status
 from meterbell.delivery.target import Target, parse_target
 
 LOOKUP_SECONDS_MAX = 5.0
 CONNECT_SECONDS_MAX = 5.0
-_SUCCESS, _REDIRECT, _CLIENT_ERROR = 200, 300, 400
+_SUCCESS, _REDIRECT = 200, 300
 HEADERS = {
     "User-Agent": f"meterbell/{__version__} (webhooks)",
     "Accept": "*/*",
@@ -219,17 +219,12 @@ def _request(target: Target, body: bytes, headers: Mapping[str, str]) -> bytes:
     return text.encode("ascii") + body
 
 
-_NAMES: tuple[tuple[type[Exception], str], ...] = (
+_NAMES: tuple[tuple[type[BaseException], str], ...] = (
     (DeniedError, "address_denied"),
     (LookupFailedError, "dns_error"),
-    (ssl.SSLError, "tls_error"),
     (UnicodeError, "bad_url"),  # the codec of international names refuses what no name can be
     (BadAnswerError, "bad_answer"),
-    (TimeoutError, "timeout"),
-    (ConnectionRefusedError, "connection_refused"),
-    (ConnectionResetError, "connection_closed"),
-    (BrokenPipeError, "connection_closed"),
-    (OSError, "connection_failed"),
+    *NETWORK_ERRORS,
 )
 
 
@@ -239,6 +234,4 @@ def _name(error: Exception) -> str:
 
 
 def _judge(status: int) -> str:
-    if _SUCCESS <= status < _REDIRECT:
-        return "succeeded"
-    return "redirect" if _REDIRECT <= status < _CLIENT_ERROR else f"status_{status}"
+    return "succeeded" if _SUCCESS <= status < _REDIRECT else text_of_status(status)

@@ -4,22 +4,19 @@ No index leads from a meter or a customer to events, and none is needed: whoever
 rare is told how far was looked, and may have the search go on from there.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from meterbell.engine.model import EventRow, EventRun, MeterEvent
+from meterbell.engine.model import EventRow, MeterEvent
 from meterbell.engine.state import State
 from meterbell.ids import CustomerId, MeterId
+from meterbell.insight.back import WayBack
 from meterbell.insight.waiting import in_thread
-from meterbell.store.base import LogView, Store
+from meterbell.store.base import Store
 
 EVENTS_MAX = 50_000
 """Meter events that are looked at for one page, give or take a row of the log."""
-
-_ROWS_AT_ONCE = 16
-# A row holds one event where little happens, and five hundred where much does.
-_ROWS_MAX = 2000
 
 
 class Wanted(NamedTuple):
@@ -110,38 +107,17 @@ class FeedReader:
     ) -> FeedPage:
         """Read back from a place; in a thread."""
         found: list[Came] = []
-        look = _Look(end)
         with self._store.view_log() as view:
-            for run, place in self._walk(view, look, end):
+            way = WayBack(view, self._state, end)
+            for run, place in way.events(lambda: way.looked_at >= EVENTS_MAX):
                 if run.meters[place] not in meters or customer not in (None, run.customers[place]):
                     continue
                 if len(found) == limit:
                     older = found[-1].sequence
-                    return FeedPage(found, older, look.events, look.since_ms, is_cut=False)
+                    return FeedPage(found, older, way.looked_at, way.since_ms, is_cut=False)
                 sequence = run.sequence + place
                 cancelled = sequence in self._state.cancelled
                 found.append(Came(sequence, run.row(place), run.received_at_ms, cancelled))
-        is_cut = look.back > self._state.log_begins
-        return FeedPage(found, look.back if is_cut else 0, look.events, look.since_ms, is_cut)
-
-    def _walk(self, view: LogView, look: "_Look", end: int) -> Iterator[tuple[EventRun, int]]:
-        """Yield runs and places in them, latest first, as far as one page looks."""
-        for _ in range(0, _ROWS_MAX, _ROWS_AT_ONCE):
-            if look.back <= self._state.log_begins or look.events >= EVENTS_MAX:
-                return
-            runs, look.back = view.read_back(look.back, rows_max=_ROWS_AT_ONCE)
-            for run in runs:
-                look.since_ms = run.received_at_ms
-                # The first run may go on past the end.
-                for place in reversed(range(min(len(run), end - run.sequence))):
-                    look.events += 1
-                    yield run, place
-
-
-@dataclass(slots=True)
-class _Look:
-    """How far was looked, how many meter events that were, and when the first of them came."""
-
-    back: int
-    events: int = 0
-    since_ms: int = 0
+        is_cut = not way.is_at_begin
+        older = way.reached if is_cut else 0
+        return FeedPage(found, older, way.looked_at, way.since_ms, is_cut)

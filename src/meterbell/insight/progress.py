@@ -7,7 +7,7 @@ been shown may be a little older, where there is very much to read.
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from meterbell.clock import Clock
 from meterbell.engine.alerts import ScopeAlerts
@@ -16,6 +16,9 @@ from meterbell.engine.progress import Progress, Standings, nearest, progress_of
 from meterbell.engine.state import State
 from meterbell.errors import InvalidParamError
 from meterbell.ids import AlertId, CustomerId, MeterId
+from meterbell.insight.resting import Reading
+
+T = TypeVar("T")
 
 LIMIT_MAX = 100
 """Customers that are told at once."""
@@ -24,9 +27,6 @@ LIMIT_MAX = 100
 # their own.
 _AT_ONCE = 4096
 _SCOPES_AT_ONCE = 500
-# Reading may take a tenth of the time. What is read so quickly is read each time.
-_REST = 10
-_QUICK_NS = 5_000_000
 # Customers whose standings are kept, 25 bytes each.
 _KEPT_MAX = 4_000_000
 _NEAREST_READ_MAX = 5_000_000
@@ -59,27 +59,16 @@ class _Asked(NamedTuple):
     limit: int
 
 
-class _KeptNearest(NamedTuple):
-    """Who was nearest; the rest is as in `_Kept`."""
-
-    found: Nearest
-    version: tuple[int, int]
-    read_at_ns: int
-    cost_ns: int
-
-
-class _Kept(NamedTuple):
-    """Standings, and what they were read from.
+class _Kept(NamedTuple, Generic[T]):
+    """Something, and what it was read from.
 
     Attributes:
         version: Of the state.
-        cost_ns: How long reading them took.
     """
 
-    standings: Standings
+    found: T
     version: tuple[int, int]
-    read_at_ns: int
-    cost_ns: int
+    reading: Reading
 
 
 class ProgressReader:
@@ -109,11 +98,11 @@ class ProgressReader:
         self._clock = clock
         self._kept_max = kept_max
         self._nearest_read_max = nearest_read_max
-        self._kept: dict[AlertId, _Kept] = {}
+        self._kept: dict[AlertId, _Kept[Standings]] = {}
         self._reading = asyncio.Lock()
         self.readings = 0
-        self._nearest: dict[_Asked, _KeptNearest] = {}
-        self._reading_nearest: asyncio.Task[_KeptNearest] | None = None
+        self._nearest: dict[_Asked, _Kept[Nearest]] = {}
+        self._reading_nearest: asyncio.Task[_Kept[Nearest]] | None = None
 
     async def towards(
         self, alert: Alert, *, limit: int, waiting: bool = False, after: CustomerId | None = None
@@ -152,9 +141,9 @@ class ProgressReader:
         assert 1 <= limit <= LIMIT_MAX, limit
         asked = _Asked(livemode, meter, limit)
         kept = self._nearest.get(asked)
-        if kept is None or (kept.version != self._version and kept.cost_ns < _QUICK_NS):
+        if kept is None or (kept.version != self._version and kept.reading.is_quick):
             kept = await self._read_nearest(asked)
-        elif kept.version != self._version and self._is_rested(kept) and self._may_look():
+        elif kept.version != self._version and self._is_rested(kept.reading) and self._may_look():
             # Nobody waits: what was found the last time is shown, as far as it is now.
             self._reading_nearest = asyncio.create_task(self._read_nearest(asked))
         now = [
@@ -179,14 +168,14 @@ class ProgressReader:
         """Return whether nobody looks for the nearest now."""
         return self._reading_nearest is None or self._reading_nearest.done()
 
-    def _is_rested(self, kept: _KeptNearest) -> bool:
-        return self._clock.monotonic_ns() - kept.read_at_ns >= _REST * kept.cost_ns
+    def _is_rested(self, reading: Reading) -> bool:
+        return reading.is_rested(self._clock.monotonic_ns())
 
-    async def _read_nearest(self, asked: _Asked) -> _KeptNearest:
+    async def _read_nearest(self, asked: _Asked) -> _Kept[Nearest]:
         version, begun_ns = self._version, self._clock.monotonic_ns()
         found = await self._look_for_nearest(asked)
         now_ns = self._clock.monotonic_ns()
-        kept = _KeptNearest(found, version, now_ns, now_ns - begun_ns)
+        kept = _Kept(found, version, Reading(now_ns, now_ns - begun_ns))
         if len(self._nearest) >= _NEAREST_KEPT_MAX:
             self._nearest.clear()
         self._nearest[asked] = kept
@@ -242,19 +231,15 @@ class ProgressReader:
     async def _standings(self, alert: Alert) -> Standings:
         """Return an alert's standings, read anew unless that would take too long too often."""
         kept = self._kept.pop(alert.id, None)
-        now_ns = self._clock.monotonic_ns()
-        if kept is None or not (
-            kept.version == self._version
-            or (kept.cost_ns >= _QUICK_NS and now_ns - kept.read_at_ns < _REST * kept.cost_ns)
-        ):
+        if kept is None or (kept.version != self._version and self._is_rested(kept.reading)):
             kept = await self._read(alert)
         # The one used last stands last.
         self._kept[alert.id] = kept
-        while sum(len(other.standings) for other in self._kept.values()) > self._kept_max:
+        while sum(len(other.found) for other in self._kept.values()) > self._kept_max:
             del self._kept[next(iter(self._kept))]
-        return kept.standings
+        return kept.found
 
-    async def _read(self, alert: Alert) -> _Kept:
+    async def _read(self, alert: Alert) -> _Kept[Standings]:
         version, cost_ns = self._version, 0
         standings = Standings.of(self._state, alert)
         for start in range(0, len(standings), _AT_ONCE):
@@ -262,7 +247,7 @@ class ProgressReader:
             standings.read(self._state, start, start + _AT_ONCE)
             cost_ns += self._clock.monotonic_ns() - begun_ns
             await asyncio.sleep(0)
-        return _Kept(standings, version, self._clock.monotonic_ns(), cost_ns)
+        return _Kept(standings, version, Reading(self._clock.monotonic_ns(), cost_ns))
 
     @property
     def _version(self) -> tuple[int, int]:

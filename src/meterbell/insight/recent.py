@@ -1,6 +1,6 @@
 """The latest meter events: what they say by a key of their payload, and those of a customer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import NamedTuple
@@ -11,15 +11,13 @@ from meterbell.engine.rows import value_of
 from meterbell.engine.state import State
 from meterbell.errors import InvalidParamError
 from meterbell.ids import CustomerId
+from meterbell.insight.back import WayBack
 from meterbell.insight.waiting import in_thread
-from meterbell.store.base import LogView, Store
+from meterbell.store.base import Store
 
 EVENTS_MAX = 50_000
 """Meter events that are looked at."""
 _SHOWN_MAX = 20
-_ROWS_AT_ONCE = 16
-# Of 500 meter events each, whosever they are.
-_ROWS_MAX = 2000
 # Of one hour.
 _WALKED_MAX = 50
 
@@ -140,14 +138,16 @@ class RecentReader:
         found: dict[str | None, list[int]] = {}
         events, since, covers_all = 0, None, False
         with self._store.view_log() as view:
-            for run, place in self._events(view, meter, before, deadline_ns):
-                if run is None:
-                    covers_all = True
-                elif events < events_max:
-                    self._add(found, meter, key, run, place)
-                    events, since = events + 1, run.received_at_ms // 1000
-                else:
+            way = WayBack(view, self._state, before)
+            for run, place in way.events(lambda: self._clock.monotonic_ns() >= deadline_ns):
+                if run.meters[place] != meter.id or run.sequence + place in self._state.cancelled:
+                    continue
+                if events == events_max:
                     break
+                self._add(found, meter, key, run, place)
+                events, since = events + 1, run.received_at_ms // 1000
+            else:
+                covers_all = way.is_at_begin
         adds_up = meter.formula != "last"
         shares = [
             Share(text, count, value if adds_up else None) for text, (count, value) in found.items()
@@ -162,26 +162,6 @@ class RecentReader:
             since=since,
             covers_all=covers_all,
         )
-
-    def _events(
-        self, view: LogView, meter: Meter, before: int, deadline_ns: int
-    ) -> Iterator[tuple[EventRun | None, int]]:
-        """Yield a meter's events that are not cancelled, latest first; None after the very first.
-
-        It ends without that where there is no time for the rest, or too much of it.
-        """
-        for _ in range(0, _ROWS_MAX, _ROWS_AT_ONCE):
-            runs, before = view.read_back(before, rows_max=_ROWS_AT_ONCE)
-            for run in runs:
-                for place in reversed(range(len(run))):
-                    is_cancelled = run.sequence + place in self._state.cancelled
-                    if run.meters[place] == meter.id and not is_cancelled:
-                        yield run, place
-            if before <= self._state.log_begins:
-                yield None, 0
-                return
-            if self._clock.monotonic_ns() >= deadline_ns:
-                return
 
     @staticmethod
     def _add(

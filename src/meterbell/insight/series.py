@@ -194,10 +194,7 @@ class SeriesReader:
             StoreUnavailableError: The store holds damaged hours.
         """
         assert 1 <= limit <= TOP_MAX, limit
-        _require_plain(meter)
-        first, last = start // HOUR_SECONDS, -(-end // HOUR_SECONDS) - 1
-        _require_range(first, last + 1)
-        sums = self._used_between(meter, first, last)
+        sums = self._used_between(meter, start, end)
         complete = await sums.read(wait_ms)
         return Top(await in_thread(self._most, sums, limit), complete)
 
@@ -213,10 +210,7 @@ class SeriesReader:
             InvalidParamError: The range is empty, or the meter does not add up.
             StoreUnavailableError: The store holds damaged hours.
         """
-        _require_plain(meter)
-        first, last = start // HOUR_SECONDS, -(-end // HOUR_SECONDS) - 1
-        _require_range(first, last + 1)
-        sums = self._used_between(meter, first, last)
+        sums = self._used_between(meter, start, end)
         while not await sums.read(_SLICE_MS):
             pass
         return await in_thread(self._most, sums)
@@ -251,8 +245,15 @@ class SeriesReader:
             self._hours = [sums, *self._hours[: _SUMS_KEPT_MAX - 1]]
         return sums
 
-    def _used_between(self, meter: Meter, first: int, last: int) -> Sums:
-        """Return the sums of a meter's counters over a range; some that were asked for are kept."""
+    def _used_between(self, meter: Meter, start: int, end: int) -> Sums:
+        """Return the sums of a meter's counters over a range; some that were asked for are kept.
+
+        Raises:
+            InvalidParamError: The range is empty, or the meter does not add up.
+        """
+        _require_plain(meter)
+        first, last = start // HOUR_SECONDS, -(-end // HOUR_SECONDS) - 1
+        _require_range(first, last + 1)
         number = self._state.meter_numbers[meter.id]
         sums = self._used.pop((meter.id, first, last), None)
         if sums is None:

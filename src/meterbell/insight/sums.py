@@ -18,6 +18,7 @@ from meterbell.engine.hours import HOUR, SLOT
 from meterbell.engine.series import hours_in_memory, sum_by
 from meterbell.engine.state import State
 from meterbell.engine.table import BLOCK
+from meterbell.insight.resting import Reading
 from meterbell.insight.waiting import in_thread
 from meterbell.ledger.hours import PARTS_IN_BLOCK, read_entries
 from meterbell.store.base import Store
@@ -26,9 +27,6 @@ KeysOf = Callable[[Numbers, Numbers, Numbers], Numbers]
 """From rows, hours, and the table's `meters`: to what each is added up; -1 for what is not."""
 
 _ROWS_AT_ONCE = 32 * BLOCK
-# Reading may take a tenth of the time. What is read so quickly is read each time.
-_REST = 10
-_QUICK_NS = 5_000_000
 _PARTS_AT_ONCE = 32
 # About 100 ms.
 _STEPS_AT_ONCE = 16
@@ -78,8 +76,7 @@ class Sums:
         self.readings = 0
         self._read = _Read({}, {}, {})
         self._sequence = -1
-        self._read_at_ns = 0
-        self._cost_ns = 0
+        self._last_reading = Reading()
         self._reading: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
@@ -125,11 +122,8 @@ class Sums:
 
     def _is_due(self) -> bool:
         """Return whether there is something to read, and reading has rested long enough."""
-        if self._sequence == self._state.sequence:
-            return False
-        rested_ns = self._clock.monotonic_ns() - self._read_at_ns
-        is_quick = self._cost_ns < _QUICK_NS
-        return self._sequence < 0 or is_quick or rested_ns >= _REST * self._cost_ns
+        has_changed = self._sequence != self._state.sequence
+        return has_changed and self._last_reading.is_rested(self._clock.monotonic_ns())
 
     async def _read_all(self) -> None:
         begun_ns, sequence = self._clock.monotonic_ns(), self._state.sequence
@@ -142,8 +136,8 @@ class Sums:
         self._read = _Read(held, stored, until)
         self.readings += 1
         self._sequence = sequence
-        self._read_at_ns = self._clock.monotonic_ns()
-        self._cost_ns = self._read_at_ns - begun_ns
+        now_ns = self._clock.monotonic_ns()
+        self._last_reading = Reading(now_ns, now_ns - begun_ns)
 
     async def _read_memory(self) -> tuple[dict[int, int], dict[int, int]]:
         """Return the sums of what memory holds, and by block from where on it does."""

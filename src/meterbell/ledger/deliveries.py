@@ -21,6 +21,7 @@ from meterbell.records import (
     WebhookEndpoint,
 )
 from meterbell.store import tables
+from meterbell.store.deliveries import health_of
 from meterbell.store.objects import Objects, table_of
 from meterbell.wire.objects import render_disabled
 
@@ -188,9 +189,3 @@ def find_receiver(objects: Objects, endpoint_id: str, *, livemode: bool) -> Rece
     if endpoint_id.startswith(CHANNEL_PREFIX):
         return objects.get(NotificationChannel, endpoint_id, livemode=livemode)
     return objects.get(WebhookEndpoint, endpoint_id, livemode=livemode)
-
-
-def health_of(objects: Objects, endpoint_id: str) -> EndpointHealth:
-    """Return how an endpoint is, as those who read these objects see it."""
-    found = objects.fetch(EndpointHealth, endpoint=endpoint_id)
-    return found or EndpointHealth(endpoint=endpoint_id)

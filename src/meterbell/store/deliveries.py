@@ -30,9 +30,14 @@ class EndpointFacts(NamedTuple):
     attempts: Sequence[Attempt]
 
 
+def health_of(objects: Objects, endpoint_id: str) -> EndpointHealth:
+    """Return how an endpoint is, as those who read these objects see it."""
+    found = objects.fetch(EndpointHealth, endpoint=endpoint_id)
+    return found or EndpointHealth(endpoint=endpoint_id)
+
+
 def find_endpoint_facts(objects: Objects, endpoint_id: str, *, attempts_max: int) -> EndpointFacts:
     """Return how an endpoint is."""
-    health = objects.fetch(EndpointHealth, endpoint=endpoint_id)
     newest = page_deliveries(objects, endpoint_id, statuses=STATUSES, limit=attempts_max)
     attempts = objects.find(
         Attempt,
@@ -41,7 +46,7 @@ def find_endpoint_facts(objects: Objects, endpoint_id: str, *, attempts_max: int
         limit=attempts_max,
     )
     return EndpointFacts(
-        health or EndpointHealth(endpoint=endpoint_id),
+        health_of(objects, endpoint_id),
         {
             status: objects.count(
                 Delivery,

@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from meterbell.dashboard.app import Dashboard
 from meterbell.dashboard.pages import events
-from meterbell.insight import feed
+from meterbell.insight import back, feed
 from meterbell.records import AuditEntry, Delivery, Event
 from tests.support.virtual_time import run_virtually
 from tests.unit.api.running import Api, running_api, usage
@@ -120,7 +120,7 @@ async def test_a_page_looks_at_only_so_much_and_says_so(
     api: Api, viewer: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "EVENTS_MAX", 8)
-    monkeypatch.setattr(feed, "_ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(back, "_ROWS_AT_ONCE", 4)
     await api.meter()
     for customer, count in (("cus_rare", 1), ("cus_a", 18)):
         await api.customer(customer)

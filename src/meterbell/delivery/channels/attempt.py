@@ -23,9 +23,13 @@ from meterbell.delivery.channels.schemes import (
     refusal_of_options,
     refusal_of_scheme,
 )
+from meterbell.delivery.outcome import (
+    KEPT_BYTES_MAX,
+    NETWORK_ERRORS,
+    READ_BYTES_MAX,
+    text_of_status,
+)
 
-READ_BYTES_MAX = 128 * 1024
-KEPT_BYTES_MAX = 64 * 1024
 _LAST_SECONDS = 0.5
 _PORT = 443
 _ERROR, _REDIRECT = 400, 300
@@ -184,7 +188,7 @@ def _outcome(heard: Heard) -> str:
         return heard.trouble
     if heard.status_code is None or heard.status_code < _REDIRECT:
         return "not_accepted"
-    return "redirect" if heard.status_code < _ERROR else f"status_{heard.status_code}"
+    return text_of_status(heard.status_code)
 
 
 @contextmanager
@@ -265,20 +269,19 @@ def _read(raw: Any, deadline: float) -> bytes:  # noqa: ANN401
     return bytes(body)
 
 
-_NAMES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((socket.gaierror, UnicodeError), "dns_error"),
-    ((ssl.SSLError, requests.exceptions.SSLError), "tls_error"),
-    ((TimeoutError, requests.exceptions.Timeout), "timeout"),
-    ((ConnectionRefusedError,), "connection_refused"),
-    ((ConnectionResetError, BrokenPipeError), "connection_closed"),
-    ((requests.exceptions.ConnectionError,), "connection_closed"),
-    ((OSError,), "connection_failed"),
+_NAMES: tuple[tuple[type[BaseException], str], ...] = (
+    (socket.gaierror, "dns_error"),
+    (UnicodeError, "dns_error"),
+    (requests.exceptions.SSLError, "tls_error"),
+    (requests.exceptions.Timeout, "timeout"),
+    (requests.exceptions.ConnectionError, "connection_closed"),
+    *NETWORK_ERRORS,
 )
 
 
 def _name(error: BaseException) -> str:
     """Return the outcome that an error stands for; the first line that fits."""
-    return next((name for kinds, name in _NAMES if isinstance(error, kinds)), "bad_answer")
+    return next((name for kind, name in _NAMES if isinstance(error, kind)), "bad_answer")
 
 
 def load() -> None:
