@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meterbell.dashboard.formats import counted, group
+from meterbell.dashboard.tabs import Tab
 from meterbell.dashboard.usage import WAIT_MS
 from meterbell.dashboard.visit import Visit
 from meterbell.engine.model import Alert, Meter
@@ -37,15 +38,6 @@ SPANS = (
     Span("365d", "12 months", 365, ("week", "day")),
 )
 _USUAL = SPANS[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several views; a link."""
-
-    label: str
-    href: str
-    is_here: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +78,37 @@ class Asked:
             is_added_up=visit.query.get("show") != "steps",
         )
 
-    def spans(self, visit: Visit) -> list[Choice]:
+    def spans(self, visit: Visit) -> list[Tab]:
         """Return what else can be chosen, as far as one can look back."""
-        return [
-            Choice(span.label, visit.here(range=span.key, notice=None), span == self.span)
-            for span in SPANS
-        ]
+        return [Tab(span.label, visit.here(range=span.key), span == self.span) for span in SPANS]
 
-    def steps(self, visit: Visit) -> list[Choice]:
+    def steps(self, visit: Visit) -> list[Tab]:
         """Return the steps that can be chosen."""
         steps: tuple[Step, ...] = ("hour", "day", "week")
         return [
-            Choice(f"By {step}", visit.here(step=step, notice=None), step == self.step)
+            Tab(f"By {step}", visit.here(step=step), step == self.step)
             for step in steps
             if step in self.span.steps
         ]
 
-    def shows(self, visit: Visit) -> list[Choice]:
+    def shows(self, visit: Visit) -> list[Tab]:
         """Return how a customer's usage can be shown."""
         if not self.customer:
             return []
         return [
-            Choice("Added up", visit.here(show=None, notice=None), self.is_added_up),
-            Choice("In each step", visit.here(show="steps", notice=None), not self.is_added_up),
+            Tab("Added up", visit.here(show=None), self.is_added_up),
+            Tab("In each step", visit.here(show="steps"), not self.is_added_up),
         ]
+
+    def src(self, visit: Visit, meter: Meter) -> str:
+        """Return where a script finds what a meter's chart shows."""
+        return visit.url(
+            f"/meters/{meter.id}/series",
+            range=self.span.key,
+            step=self.step,
+            customer=self.customer,
+            show=visit.query.get("show"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

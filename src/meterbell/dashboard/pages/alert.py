@@ -163,7 +163,7 @@ def _most_telling(closest: Sequence[Progress], triggers: Sequence[TriggerRecord]
 
 
 def _why_href(visit: Visit, customer: str) -> str:
-    return f"{visit.here(customer=customer, notice=None)}#why"
+    return f"{visit.here(customer=customer)}#why"
 
 
 def _trigger_line(visit: Visit, record: TriggerRecord) -> TriggerLine:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.pages.customers import name_of
 from meterbell.dashboard.snippets import send_command
-from meterbell.dashboard.usage_chart import Asked, Choice, UsageChart, usage_chart
+from meterbell.dashboard.usage_chart import Asked, UsageChart, usage_chart
 from meterbell.dashboard.visit import Page, Route, Visit
 from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.model import Alert, AlertStatus, Meter, MeterEvent
@@ -81,9 +81,6 @@ class CustomerView:
     chart: UsageChart | None
     chart_src: str
     asked: Asked
-    spans: list[Choice]
-    steps: list[Choice]
-    shows: list[Choice]
     alerts: list[AlertLine]
     alerts_more: int
     events: list[EventLine]
@@ -120,11 +117,8 @@ async def _view(visit: Visit) -> CustomerView:
         meters_more=max(len(used) - _METERS_MAX, 0),
         chart_of=chart_of,
         chart=None if chart_of is None else await usage_chart(visit, chart_of, asked),
-        chart_src="" if chart_of is None else _chart_src(visit, chart_of, asked),
+        chart_src="" if chart_of is None else asked.src(visit, chart_of),
         asked=asked,
-        spans=asked.spans(visit),
-        steps=asked.steps(visit),
-        shows=asked.shows(visit),
         alerts=[_alert_line(visit, item) for item in progress[:_ALERTS_MAX]],
         alerts_more=max(len(progress) - _ALERTS_MAX, 0),
         events=[_event_line(visit, event) for event in events],
@@ -146,16 +140,6 @@ def _chosen(visit: Visit, used: list[Meter], progress: list[Progress]) -> Meter 
     return used[0] if used else None
 
 
-def _chart_src(visit: Visit, meter: Meter, asked: Asked) -> str:
-    return visit.url(
-        f"/meters/{meter.id}/series",
-        range=asked.span.key,
-        step=asked.step,
-        customer=asked.customer,
-        show=visit.query.get("show"),
-    )
-
-
 async def _meter_lines(
     visit: Visit, meters: list[Meter], customer: CustomerId, shown: Meter | None
 ) -> list[MeterLine]:
@@ -171,7 +155,7 @@ async def _meter_lines(
             MeterLine(
                 name=meter.display_name,
                 href=visit.url(f"/meters/{meter.id}", customer=customer),
-                chart_href=visit.here(meter=meter.id, notice=None),
+                chart_href=visit.here(meter=meter.id),
                 is_here=meter == shown,
                 hour=_used(meter, series.points[-1:]),
                 day=_used(meter, series.points[-hours:]),

@@ -18,6 +18,7 @@ from meterbell.api.stored_keys import (
 )
 from meterbell.dashboard.changes import change_own, note
 from meterbell.dashboard.snippets import Snippets, snippets
+from meterbell.dashboard.tabs import Tab, section_tabs
 from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
 from meterbell.errors import NotFoundError
 from meterbell.ledger.transaction import Transaction
@@ -44,15 +45,6 @@ _FORM: dict[str, Param] = {
     "name": Text(length_max=NAME_LENGTH_MAX, can_unset=True, is_plain=True),
     "permission": Choice(values=PERMISSIONS, required=True),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One of the section's pages."""
-
-    label: str
-    href: str
-    is_here: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +96,7 @@ class DevelopersView:
 
 def tabs(visit: Visit, here: str) -> list[Tab]:
     """Return the section's pages, the one with a path marked."""
-    return [Tab(label, visit.url(path), path == here) for label, path in _TABS]
+    return section_tabs(visit, _TABS, here)
 
 
 async def _view(visit: Visit) -> DevelopersView:

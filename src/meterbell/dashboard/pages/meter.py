@@ -7,7 +7,7 @@ from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.formats import iso
 from meterbell.dashboard.lists import number_in
 from meterbell.dashboard.pages.meters import counts
-from meterbell.dashboard.usage_chart import Asked, Choice, UsageChart, usage_chart
+from meterbell.dashboard.usage_chart import Asked, UsageChart, usage_chart
 from meterbell.dashboard.visit import Action, Data, Done, File, Page, Route, Table, Visit
 from meterbell.engine.model import Alert, Meter
 from meterbell.engine.state import is_plain
@@ -45,9 +45,6 @@ class MeterView:
     counts: str
     adds_up: bool
     asked: Asked
-    spans: list[Choice]
-    steps: list[Choice]
-    shows: list[Choice]
     chart: UsageChart | None
     chart_src: str
     usage_file: str
@@ -124,18 +121,16 @@ async def _view(visit: Visit) -> MeterView:
         order_by=alert_table.c.number.desc(),
         limit=_ALERTS_SHOWN + 1,
     )
-    shown = {"range": asked.span.key, "step": asked.step, "customer": asked.customer}
     return MeterView(
         meter=meter,
         counts=counts(meter),
         adds_up=is_plain(meter),
         asked=asked,
-        spans=asked.spans(visit),
-        steps=asked.steps(visit),
-        shows=asked.shows(visit),
         chart=await usage_chart(visit, meter, asked),
-        chart_src=visit.url(f"{path}/series", show=visit.query.get("show"), **shown),
-        usage_file=visit.url(f"{path}/usage.csv", **shown),
+        chart_src=asked.src(visit, meter),
+        usage_file=visit.url(
+            f"{path}/usage.csv", range=asked.span.key, step=asked.step, customer=asked.customer
+        ),
         customers_file=visit.url(f"{path}/customers.csv", range=asked.span.key),
         top_href=visit.url(f"{path}/top", range=asked.span.key),
         key=key,

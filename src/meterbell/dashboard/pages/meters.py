@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement
 
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.lists import list_page
+from meterbell.dashboard.tabs import Tab, filter_tabs
 from meterbell.dashboard.usage import Usage, usage_today
 from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
 from meterbell.engine.model import Alert, Meter, MeterStatus
@@ -59,15 +60,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Tab:
-    """A filter."""
-
-    label: str
-    href: str
-    is_here: bool
-
-
-@dataclass(frozen=True, slots=True)
 class MetersView:
     """One page of the list, newest first."""
 
@@ -107,10 +99,7 @@ async def _view(visit: Visit) -> MetersView:
     usages = await usage_today(visit, found.items)
     return MetersView(
         lines=[_line(visit, *both) for both in zip(found.items, usages, strict=True)],
-        tabs=[
-            Tab(label, visit.here(status=key, after=None, before=None), key == status)
-            for key, label in _STATUSES
-        ],
+        tabs=filter_tabs(visit, "status", _STATUSES),
         is_filtered=bool(status),
         newer=found.newer,
         older=found.older,

@@ -21,6 +21,7 @@ from meterbell.dashboard.states import (
     state_of_delivery,
     state_of_endpoint,
 )
+from meterbell.dashboard.tabs import Tab, filter_tabs
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.errors import InvalidParamError
 from meterbell.records import (
@@ -72,20 +73,10 @@ class DeliveryLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Tab:
-    """Deliveries of some states."""
-
-    label: str
-    href: str
-    is_here: bool
-
-
-@dataclass(frozen=True, slots=True)
 class WebhookView:
     """Everything on the page.
 
     Attributes:
-        failed: How many deliveries failed, counted up to a bound.
         periods: Since when to send again what failed: seconds, and words.
     """
 
@@ -97,7 +88,6 @@ class WebhookView:
     lines: list[DeliveryLine]
     newer: str
     older: str
-    failed: int
     periods: Sequence[tuple[str, str]]
     snippet: str
 
@@ -116,18 +106,17 @@ async def _view(visit: Visit) -> WebhookView:
         kind=kind_of(endpoint),
         state=state_of_endpoint(endpoint, health, now_ms=visit.services.clock.now_ms()),
         went=went_line(went),
-        tabs=[
-            Tab(
-                label=f"{label} {_counted(sum(counts[status] for status in found))}",
-                href=visit.here(state=key, after=None, before=None, notice=None),
-                is_here=key == here,
-            )
-            for key, label, found in _TABS
-        ],
+        tabs=filter_tabs(
+            visit,
+            "state",
+            [
+                (key, f"{label} {_counted(sum(counts[status] for status in found))}")
+                for key, label, found in _TABS
+            ],
+        ),
         lines=[_line(visit, delivery, answers) for delivery in page.items],
         newer=page.newer,
         older=page.older,
-        failed=counts["failed"],
         periods=PERIODS,
         snippet=verify_snippet(),
     )
