@@ -1,17 +1,22 @@
 """What deliveries are for, as pages name it and link to it: webhook endpoints and channels."""
 
-from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
+from meterbell.channel import NotificationChannel
+from meterbell.dashboard.states import State, state_of_endpoint
 from meterbell.dashboard.visit import Visit
+from meterbell.ledger import deliveries
 from meterbell.ledger.deliveries import Receiver
-from meterbell.records import WebhookEndpoint
 
 
 def find_receiver(visit: Visit, receiver_id: str) -> Receiver | None:
     """Return the endpoint or the channel with an id; None if it was deleted."""
-    objects, livemode = visit.services.store.reader, visit.livemode
-    if receiver_id.startswith(CHANNEL_PREFIX):
-        return objects.get(NotificationChannel, receiver_id, livemode=livemode)
-    return objects.get(WebhookEndpoint, receiver_id, livemode=livemode)
+    objects = visit.services.store.reader
+    return deliveries.find_receiver(objects, receiver_id, livemode=visit.livemode)
+
+
+def state_of_receiver(visit: Visit, receiver: Receiver) -> State:
+    """Return how an endpoint or a channel is."""
+    health = deliveries.health_of(visit.services.store.reader, receiver.id)
+    return state_of_endpoint(receiver, health, now_ms=visit.services.clock.now_ms())
 
 
 def receiver_name(receiver: Receiver) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from meterbell.dashboard.finding import find_named
 from meterbell.dashboard.pages.customers import name_of
 from meterbell.dashboard.snippets import send_command
 from meterbell.dashboard.usage_chart import Asked, UsageChart, usage_chart
@@ -11,7 +12,6 @@ from meterbell.engine.model import Alert, AlertStatus, Meter, MeterEvent
 from meterbell.engine.progress import Progress
 from meterbell.engine.series import Point, month_start
 from meterbell.engine.value import format_value
-from meterbell.errors import NotFoundError
 from meterbell.ids import CustomerId
 from meterbell.records import Customer, TriggerRecord
 
@@ -93,11 +93,7 @@ def find_customer(visit: Visit) -> Customer:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    customer_id = visit.ids["id"]
-    found = visit.services.store.reader.get(Customer, customer_id, livemode=visit.livemode)
-    if found is None:
-        raise NotFoundError(f"There is no customer {customer_id[:100]} in this mode.")
-    return found
+    return find_named(visit, Customer, "customer")
 
 
 async def _view(visit: Visit) -> CustomerView:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from meterbell.dashboard.changes import change, post
+from meterbell.dashboard.finding import find_named
 from meterbell.dashboard.formats import iso
 from meterbell.dashboard.lists import number_in
 from meterbell.dashboard.pages.meters import counts
@@ -104,11 +105,7 @@ def find_meter(visit: Visit) -> Meter:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    meter_id = visit.ids["id"]
-    found = visit.services.store.reader.get(Meter, meter_id, livemode=visit.livemode)
-    if found is None:
-        raise NotFoundError(f"There is no meter {meter_id[:100]} in this mode.")
-    return found
+    return find_named(visit, Meter, "meter")
 
 
 async def _view(visit: Visit) -> MeterView:

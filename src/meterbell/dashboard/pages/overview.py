@@ -11,8 +11,8 @@ from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Meter
 from meterbell.engine.value import format_value
 from meterbell.ids import AlertId
-from meterbell.ledger.deliveries import Receiver
-from meterbell.records import EndpointHealth, TriggerRecord, WebhookEndpoint
+from meterbell.ledger.deliveries import Receiver, health_of
+from meterbell.records import TriggerRecord, WebhookEndpoint
 from meterbell.store.tables import trigger
 
 _METERS_MAX = 8
@@ -147,9 +147,9 @@ def _failing(visit: Visit) -> list[FailingLine]:
     receivers: list[Receiver] = [*objects.fetch_all(WebhookEndpoint, livemode=visit.livemode)]
     receivers += objects.fetch_all(NotificationChannel, livemode=visit.livemode)
     for endpoint in receivers:
-        health = objects.fetch(EndpointHealth, endpoint=endpoint.id)
+        health = health_of(objects, endpoint.id)
         is_disabled = endpoint.status == "disabled"
-        if health is None or (health.failing_since_ms is None and not is_disabled):
+        if health.failing_since_ms is None and not is_disabled:
             continue
         if is_disabled and health.disabled_reason in (None, "user"):
             continue  # somebody wanted that

@@ -11,15 +11,16 @@ from meterbell.dashboard.endpoints import (
     send_test_event,
     switch_endpoint,
 )
+from meterbell.dashboard.finding import find_event
 from meterbell.dashboard.lists import PAGE_ITEMS, Listed, cursors, listed
 from meterbell.dashboard.pages.webhooks import WentLine, kind_of, went_line
+from meterbell.dashboard.receivers import state_of_receiver
 from meterbell.dashboard.snippets import verify_snippet
 from meterbell.dashboard.states import (
     State,
     again_words,
     outcome_words,
     state_of_delivery,
-    state_of_endpoint,
 )
 from meterbell.dashboard.tabs import Tab, filter_tabs
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
@@ -28,9 +29,6 @@ from meterbell.records import (
     Attempt,
     Delivery,
     DeliveryStatus,
-    EndpointHealth,
-    Event,
-    ThinEvent,
     WebhookEndpoint,
 )
 from meterbell.store import tables
@@ -93,8 +91,7 @@ class WebhookView:
 
 
 async def _view(visit: Visit) -> WebhookView:
-    endpoint, objects = find_endpoint(visit), visit.services.store.reader
-    health = objects.fetch(EndpointHealth, endpoint=endpoint.id)
+    endpoint = find_endpoint(visit)
     went = (await visit.figures.attempts.last_day()).get(endpoint.id) or Went()
     here = visit.typed("state")
     counts = {status: _count(visit, endpoint, status) for status in STATUSES}
@@ -104,7 +101,7 @@ async def _view(visit: Visit) -> WebhookView:
     return WebhookView(
         endpoint=endpoint,
         kind=kind_of(endpoint),
-        state=state_of_endpoint(endpoint, health, now_ms=visit.services.clock.now_ms()),
+        state=state_of_receiver(visit, endpoint),
         went=went_line(went),
         tabs=filter_tabs(
             visit,
@@ -162,10 +159,7 @@ def _answers(visit: Visit, deliveries: Sequence[Delivery]) -> Mapping[int, str]:
 
 
 def _line(visit: Visit, delivery: Delivery, answers: Mapping[int, str]) -> DeliveryLine:
-    objects = visit.services.store.reader
-    event = objects.get(Event, delivery.event, livemode=visit.livemode) or objects.get(
-        ThinEvent, delivery.event, livemode=visit.livemode
-    )
+    event = find_event(visit, delivery.event)
     href = visit.url(f"/deliveries/{delivery_id(delivery)}")
     return DeliveryLine(
         href=href,
