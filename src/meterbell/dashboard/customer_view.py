@@ -10,6 +10,7 @@ from meterbell.dashboard.customer_alerts import is_own
 from meterbell.dashboard.customer_visit import CustomerVisit
 from meterbell.dashboard.formats import group
 from meterbell.dashboard.pages.new_alert import explain_problem
+from meterbell.dashboard.problems import Problem
 from meterbell.engine.model import Meter
 from meterbell.engine.progress import Progress
 from meterbell.engine.value import format_value
@@ -82,12 +83,7 @@ class CustomerPageView:
     meters: list[tuple[str, str]]
     expires_ms: int
     notice: str
-    problem: str
-    field: str
-
-    def problem_of(self, field: str) -> str:
-        """Return what is wrong with a field."""
-        return self.problem if field == self.field else ""
+    problem: Problem
 
 
 async def view_customer(visit: CustomerVisit) -> CustomerPageView:
@@ -103,7 +99,6 @@ async def view_customer(visit: CustomerVisit) -> CustomerPageView:
     for lines in alerts.values():
         lines.sort(key=lambda line: line.threshold)
     told = [meter for meter in mine if state.slot(meter.id, visit.id) >= 0 or meter.id in alerts]
-    field, problem = explain_problem(visit.problem)
     may_set = visit.claims.allow_alerts
     return CustomerPageView(
         title=visit.customer.details.get("name") or visit.customer.id,
@@ -117,8 +112,7 @@ async def view_customer(visit: CustomerVisit) -> CustomerPageView:
         ],
         expires_ms=visit.claims.expires_at * 1000,
         notice=_NOTICES.get(visit.query.get("notice", ""), ""),
-        problem=problem,
-        field=field,
+        problem=explain_problem(visit.problem),
     )
 
 

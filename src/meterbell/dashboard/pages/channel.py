@@ -10,16 +10,16 @@ from meterbell.dashboard.lists import Listed, cursors, listed
 from meterbell.dashboard.pages.channels import SECTION, title_of
 from meterbell.dashboard.pages.new_channel import (
     Alerts,
-    Problem,
     Words,
     alerts_of,
-    explain,
+    explain_channel,
     settings_of,
     typed_words,
     without_url,
     words_of,
 )
 from meterbell.dashboard.pages.webhook import PERIODS, resend_period
+from meterbell.dashboard.problems import Problem
 from meterbell.dashboard.receivers import state_of_receiver
 from meterbell.dashboard.states import State, outcome_words, state_of_attempt, state_of_delivery
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
@@ -111,7 +111,7 @@ async def _view(visit: Visit) -> ChannelView:
         told=[(title_of(visit, one), visit.url(f"/alerts/{one}")) for one in channel.alerts or []],
         alerts=alerts_of(visit, channel),
         words=words_of(visit, channel.title or TITLE_DEFAULT, channel.body or BODY_DEFAULT),
-        problem=explain(visit.problem),
+        problem=explain_channel(visit.problem),
         has_failed=_has_failed(visit, channel),
         periods=PERIODS,
         notices=[_notice(visit, delivery) for delivery in found.items],
