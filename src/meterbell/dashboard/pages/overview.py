@@ -1,5 +1,6 @@
 """The overview: what was used today, which alerts fired, what needs a look."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from meterbell.channel import NotificationChannel
@@ -96,10 +97,11 @@ async def _view(visit: Visit) -> OverviewView:
     meters.sort(key=lambda meter: (meter.status != "active", -meter.created))
     shown = meters[:_METERS_MAX]
     active = sum(_active_alerts(visit, meter) for meter in meters)
+    fired = await visit.figures.fired_in_mode(livemode=visit.livemode)
     has_alert = any(alert.livemode == visit.livemode for alert in state.alerts.values())
     return OverviewView(
-        fired_today=await visit.figures.fired_on(today, livemode=visit.livemode),
-        fired_yesterday=await visit.figures.fired_on(today - 1, livemode=visit.livemode),
+        fired_today=fired.by_day[today],
+        fired_yesterday=fired.by_day[today - 1],
         alerts_active=active,
         alerts_href=visit.url("/alerts"),
         failing=_failing(visit),
@@ -109,7 +111,7 @@ async def _view(visit: Visit) -> OverviewView:
             for meter, usage in zip(shown, await usage_today(visit, shown), strict=True)
         ],
         meters_more=max(len(meters) - _METERS_MAX, 0),
-        triggers=await _triggers(visit),
+        triggers=_triggers(visit, fired.latest),
         steps=_steps(visit, meters, has_alert=has_alert),
     )
 
@@ -166,9 +168,8 @@ def _failing(visit: Visit) -> list[FailingLine]:
     return lines
 
 
-async def _triggers(visit: Visit) -> list[TriggerLine]:
-    """Return the latest triggers of this mode."""
-    numbers = await visit.figures.latest(livemode=visit.livemode)
+def _triggers(visit: Visit, numbers: Collection[int]) -> list[TriggerLine]:
+    """Return the triggers with some numbers, latest first."""
     found = visit.services.store.reader.find(
         TriggerRecord, trigger.c.number.in_(numbers), order_by=trigger.c.number.desc()
     )
