@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.finding import find_named
+from meterbell.dashboard.formats import percent
 from meterbell.dashboard.lists import list_page
 from meterbell.dashboard.receivers import find_receiver, receiver_href, receiver_name
 from meterbell.dashboard.states import State, state_of_deliveries, state_of_delivery
@@ -12,7 +13,7 @@ from meterbell.dashboard.usage_line import UsageLine, usage_line
 from meterbell.dashboard.visit import Action, Data, Done, Page, Route, Visit
 from meterbell.engine.model import Alert
 from meterbell.engine.progress import Progress
-from meterbell.engine.value import format_value
+from meterbell.engine.value import SCALE, format_value
 from meterbell.ids import CustomerId
 from meterbell.records import AuditEntry, Delivery, TriggerRecord
 from meterbell.store.dashboard_tables import audit_entry
@@ -178,7 +179,7 @@ def _progress_line(visit: Visit, item: Progress) -> ProgressLine:
         href=_why_href(visit, item.customer),
         usage=format_value(item.usage),
         remaining=format_value(item.remaining),
-        percent=max(int(item.share * 100), 0),
+        percent=percent(item.share),
     )
 
 
@@ -277,7 +278,7 @@ async def _series(visit: Visit) -> dict[str, object]:
     return {
         "label": line.label,
         "times": [point.at for point in line.points],
-        "values": [float(format_value(point.value)) for point in line.points],
+        "values": [point.value / SCALE for point in line.points],
         "threshold": alert.gte,
         "triggered": line.triggered,
     }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from meterbell.dashboard.finding import find_named
+from meterbell.dashboard.formats import percent
 from meterbell.dashboard.pages.customers import name_of
 from meterbell.dashboard.snippets import send_command
 from meterbell.dashboard.usage_chart import Asked, UsageChart, usage_chart
@@ -185,7 +186,7 @@ def _alert_line(visit: Visit, item: Progress) -> AlertLine:
         meter=visit.services.state.meters[alert.meter].display_name,
         usage=format_value(item.usage),
         threshold=alert.gte,
-        percent=max(int(item.share * 100), 0),
+        percent=percent(item.share),
         triggered_ms=0 if record is None else record.created_ms,
         triggered_value="" if record is None else record.value,
     )

@@ -110,7 +110,7 @@ def find_meter(visit: Visit) -> Meter:
 
 async def _view(visit: Visit) -> MeterView:
     meter, asked = find_meter(visit), Asked.by(visit)
-    path, key = f"/meters/{meter.id}", visit.query.get("key", "").strip()[:_KEY_MAX]
+    path, key = f"/meters/{meter.id}", _key(visit)
     alerts = visit.services.store.reader.find(
         Alert,
         alert_table.c.meter == meter.id,
@@ -176,8 +176,13 @@ async def _top(visit: Visit) -> TopView:
     )
 
 
+def _key(visit: Visit) -> str:
+    """Return the key of payloads that is asked for; empty if none is."""
+    return visit.query.get("key", "").strip()[:_KEY_MAX]
+
+
 async def _by_key(visit: Visit) -> ByKeyView:
-    meter, key = find_meter(visit), visit.query.get("key", "").strip()[:_KEY_MAX]
+    meter, key = find_meter(visit), _key(visit)
     if not key:
         return ByKeyView("", "Type a key of the payload.", None, [])
     try:

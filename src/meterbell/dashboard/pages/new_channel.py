@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from meterbell.channel import NotificationChannel
 from meterbell.dashboard.changes import change, post
+from meterbell.dashboard.endpoints import numbered
 from meterbell.dashboard.pages.channels import SECTION
 from meterbell.dashboard.problems import Problem, explain
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
@@ -152,7 +153,7 @@ def settings_of(visit: Visit) -> Form:
     if visit.typed("tells") != SOME:
         params["alerts"] = ""
     elif chosen:
-        params["alerts"] = {str(number): one for number, one in enumerate(chosen)}
+        params["alerts"] = numbered(chosen)
     else:
         raise InvalidParamError("Choose at least one alert, or all of them.", param="alerts")
     return params

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from meterbell.channel import NotificationChannel
 from meterbell.dashboard.figures import DAY_MS
+from meterbell.dashboard.formats import percent
 from meterbell.dashboard.receivers import receiver_href, receiver_name
-from meterbell.dashboard.snippets import send_command
+from meterbell.dashboard.snippets import key_option, send_command
 from meterbell.dashboard.usage import Usage, usage_today
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Meter
@@ -135,7 +136,7 @@ async def _nearest(visit: Visit) -> list[NearLine]:
             customer=item.customer,
             usage=format_value(item.usage),
             threshold=item.alert.gte,
-            percent=int(item.share * 100),
+            percent=percent(item.share),
         )
         for item in found.items
         if item.usage > 0
@@ -193,7 +194,7 @@ def _steps(visit: Visit, meters: list[Meter], *, has_alert: bool) -> list[Step]:
     )
     if meters and has_alert and has_usage:
         return []
-    flag = " --api-key sk_live_…" if visit.livemode else ""
+    flag = key_option(livemode=visit.livemode)
     name = meters[0].event_name if meters else "requests"
     return [
         Step(
