@@ -1,10 +1,15 @@
 """What deliveries are for, as pages name it and link to it: webhook endpoints and channels."""
 
+from collections.abc import Sequence
+
 from meterbell.channel import NotificationChannel
+from meterbell.dashboard.lists import PAGE_ITEMS, Listed, cursors, listed
 from meterbell.dashboard.states import State, state_of_endpoint
 from meterbell.dashboard.visit import Visit
 from meterbell.ledger import deliveries
 from meterbell.ledger.deliveries import Receiver
+from meterbell.records import Delivery, DeliveryStatus
+from meterbell.store.deliveries import page_deliveries
 
 
 def find_receiver(visit: Visit, receiver_id: str) -> Receiver | None:
@@ -17,6 +22,22 @@ def state_of_receiver(visit: Visit, receiver: Receiver) -> State:
     """Return how an endpoint or a channel is."""
     health = deliveries.health_of(visit.services.store.reader, receiver.id)
     return state_of_endpoint(receiver, health, now_ms=visit.services.clock.now_ms())
+
+
+def deliveries_to(
+    visit: Visit,
+    receiver: Receiver,
+    statuses: Sequence[DeliveryStatus],
+    *,
+    items: int = PAGE_ITEMS,
+) -> Listed[Delivery]:
+    """Return the page of a receiver's deliveries that the visit's cursors name, newest first."""
+    after, before = cursors(visit)
+    objects = visit.services.store.reader
+    found = page_deliveries(
+        objects, receiver.id, statuses=statuses, limit=items, after=after, before=before
+    )
+    return listed(visit, found)
 
 
 def receiver_name(receiver: Receiver) -> str:

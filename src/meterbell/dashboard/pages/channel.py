@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from meterbell.channel import NotificationChannel
 from meterbell.dashboard.changes import change, delete, perform, post
 from meterbell.dashboard.finding import find_named
-from meterbell.dashboard.lists import Listed, cursors, listed
 from meterbell.dashboard.pages.channels import SECTION, title_of
 from meterbell.dashboard.pages.new_channel import (
     Alerts,
@@ -20,7 +19,7 @@ from meterbell.dashboard.pages.new_channel import (
 )
 from meterbell.dashboard.pages.webhook import PERIODS, resend_period
 from meterbell.dashboard.problems import Problem
-from meterbell.dashboard.receivers import state_of_receiver
+from meterbell.dashboard.receivers import deliveries_to, state_of_receiver
 from meterbell.dashboard.states import State, outcome_words, state_of_attempt, state_of_delivery
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.errors import InvalidParamError
@@ -94,16 +93,7 @@ def find_channel(visit: Visit) -> NotificationChannel:
 
 async def _view(visit: Visit) -> ChannelView:
     channel = find_channel(visit)
-    after, before = cursors(visit)
-    page = page_deliveries(
-        visit.services.store.reader,
-        channel.id,
-        statuses=STATUSES,
-        limit=_ITEMS,
-        after=after,
-        before=before,
-    )
-    found: Listed[Delivery] = listed(visit, page)
+    found = deliveries_to(visit, channel, STATUSES, items=_ITEMS)
     return ChannelView(
         channel=channel,
         url=channel.shown_url if visit.may("editor") else "",

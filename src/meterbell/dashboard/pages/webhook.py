@@ -12,9 +12,9 @@ from meterbell.dashboard.endpoints import (
     switch_endpoint,
 )
 from meterbell.dashboard.finding import find_event
-from meterbell.dashboard.lists import PAGE_ITEMS, Listed, cursors, listed
+from meterbell.dashboard.lists import PAGE_ITEMS
 from meterbell.dashboard.pages.webhooks import WentLine, kind_of, went_line
-from meterbell.dashboard.receivers import state_of_receiver
+from meterbell.dashboard.receivers import deliveries_to, state_of_receiver
 from meterbell.dashboard.snippets import verify_snippet
 from meterbell.dashboard.states import (
     State,
@@ -32,7 +32,7 @@ from meterbell.records import (
     WebhookEndpoint,
 )
 from meterbell.store import tables
-from meterbell.store.deliveries import COUNT_MAX, STATUSES, page_deliveries
+from meterbell.store.deliveries import COUNT_MAX, STATUSES
 from meterbell.wire.deliveries import delivery_id
 
 _TABS: tuple[tuple[str, str, tuple[DeliveryStatus, ...]], ...] = (
@@ -96,7 +96,7 @@ async def _view(visit: Visit) -> WebhookView:
     here = visit.typed("state")
     counts = {status: _count(visit, endpoint, status) for status in STATUSES}
     statuses = next((found for key, _, found in _TABS if key == here), STATUSES)
-    page = _deliveries(visit, endpoint, statuses)
+    page = deliveries_to(visit, endpoint, statuses)
     answers = _answers(visit, page.items)
     return WebhookView(
         endpoint=endpoint,
@@ -130,21 +130,6 @@ def _count(visit: Visit, endpoint: WebhookEndpoint, status: DeliveryStatus) -> i
 
 def _counted(number: int) -> str:
     return f"{number}" if number < COUNT_MAX else f"{COUNT_MAX}+"
-
-
-def _deliveries(
-    visit: Visit, endpoint: WebhookEndpoint, statuses: Sequence[DeliveryStatus]
-) -> Listed[Delivery]:
-    after, before = cursors(visit)
-    found = page_deliveries(
-        visit.services.store.reader,
-        endpoint.id,
-        statuses=statuses,
-        limit=PAGE_ITEMS,
-        after=after,
-        before=before,
-    )
-    return listed(visit, found)
 
 
 def _answers(visit: Visit, deliveries: Sequence[Delivery]) -> Mapping[int, str]:
