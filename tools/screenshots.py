@@ -7,7 +7,6 @@ that shows them is written, too.
 
 import asyncio
 import io
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from playwright.sync_api import Page as Tab
 
 from meterbell.dashboard.routes import PAGES
 from tests.support.chromium import launch
-from tests.support.dashboard import World, address, examples
+from tests.support.dashboard import World, address, examples, sign_in_link
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 from tools.demo_data import KEY, Endpoints, Shown, fill
@@ -41,7 +40,6 @@ _DEVICES = {
     "phone": ({"width": 390, "height": 844}, 1.5, 1000),
 }
 """Size of the window, pixels of a picture for one of the page, and how high it is at most."""
-_LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\w+")
 _IS_DRAWN = """() => !document.querySelector(".htmx-request")
     && [...document.querySelectorAll("usage-chart")].every((it) => it.querySelector("canvas"))"""
 _HTTP_TEAPOT = 418
@@ -83,11 +81,9 @@ def main(wanted: list[str]) -> None:
 
 def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list[str]) -> None:
     """Take the pictures of pages in every way, and show them in the docs."""
-    link = _LINK.search(server.output)
-    assert link is not None, server.output
     with browser.new_context() as context:
         page = context.new_page()
-        page.goto(link[0])
+        page.goto(sign_in_link(server.output))
         page.wait_for_url("**/dashboard/test")
         session = context.cookies()
     world = examples(server.client) | shown.examples

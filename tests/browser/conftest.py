@@ -1,6 +1,5 @@
 """One browser and one server for all tests here; whatever a page does wrong fails its test."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,11 +17,10 @@ from playwright.sync_api import (
 )
 
 from tests.support.chromium import launch
-from tests.support.dashboard import World, examples
+from tests.support.dashboard import World, examples, sign_in_link
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 
-LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\w+")
 SECONDS_MAX = 15
 
 expect.set_options(timeout=SECONDS_MAX * 1000)
@@ -110,9 +108,8 @@ class Site:
 def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("browser")
     with ServerProcess(Path(folder) / "data") as server, WebhookReceiver() as receiver:
-        match = LINK.search(server.output)
-        assert match is not None, server.output
-        made = Site(server, browser, receiver, little_data(server, receiver), match[0])
+        link = sign_in_link(server.output)
+        made = Site(server, browser, receiver, little_data(server, receiver), link)
         with made.visitor() as (page, _):
             page.goto(made.link)
             page.wait_for_url("**/dashboard/test")

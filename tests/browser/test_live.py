@@ -4,7 +4,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Route, expect
 
-from tests.browser.conftest import LINK, Site, little_data, new_customer
+from tests.browser.conftest import Site, little_data, new_customer
+from tests.support.dashboard import sign_in_link
 from tests.support.receiver import WebhookReceiver
 from tests.support.server import ServerProcess
 
@@ -71,11 +72,9 @@ def test_a_server_stops_although_pages_are_open(browser: Browser, tmp_path: Path
     server = ServerProcess(tmp_path / "data", seconds_max=8)  # less than its time to drain
     with server, WebhookReceiver() as receiver:
         little_data(server, receiver)
-        match = LINK.search(server.output)
-        assert match is not None
         context = browser.new_context(base_url=server.url)
         with context.new_page() as page:
-            page.goto(match[0])
+            page.goto(sign_in_link(server.output))
             page.wait_for_url("**/dashboard/test")
         for path in ("", "/alerts", "/events", "/events/told", "/webhooks"):
             page = context.new_page()

@@ -10,6 +10,7 @@ from meterbell.dashboard.visit import Route, url_of
 
 World = Mapping[str, str]
 """An example id by the part of a path that stands before it: `{"alerts": "alrt_…"}`."""
+_SIGN_IN_LINK = re.compile(r"http://\S+/dashboard/sign-in/link\?token=\w+")
 _PLACEHOLDER = re.compile(r"([\w-]+)/\{\w+\}")
 
 LISTS = {
@@ -31,6 +32,13 @@ NUMBERED = {"deliveries": "dlv_1", "meter-events": "2"}
 
 DOOR = {"/sign-in", "/sign-in/link", "/sign-out"}
 """Where one signs in and out."""
+
+
+def sign_in_link(output: str) -> str:
+    """Return the link that a server printed when it began."""
+    found = _SIGN_IN_LINK.search(output)
+    assert found is not None, output
+    return found[0]
 
 
 def examples(client: stripe.StripeClient) -> dict[str, str]:

@@ -1,30 +1,41 @@
 """What answers to browsers have in common, for the dashboard and for customer pages."""
 
 import gzip
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.responses import Response, StreamingResponse
 
+from meterbell.wire.form import parse_form
+
 BODY_BYTES_MAX = 64 * 1024
-SECURITY = {
+NOT_KEPT = {"cache-control": "no-store"}
+
+_SECURITY = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
-NOT_KEPT = {"cache-control": "no-store"}
-
 _COMPRESSED_FROM_BYTES = 1024
 _COMPRESSION_LEVEL = 5
 
 
-def content_policy(*, frame_ancestors: str) -> str:
-    """Return the content security policy of a page, which tells also who may frame it."""
-    return (
+def security(frame_origins: Sequence[str] = ()) -> dict[str, str]:
+    """Return the headers of every answer; sites other than the given ones may not frame a page."""
+    ancestors = " ".join(frame_origins) or "'none'"
+    policy = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; "
-        f"frame-ancestors {frame_ancestors}"
+        f"frame-ancestors {ancestors}"
     )
+    headers = {**_SECURITY, "content-security-policy": policy}
+    return headers if frame_origins else {**headers, "x-frame-options": "DENY"}
+
+
+def texts_of(query: bytes) -> dict[str, str]:
+    """Return the parameters of a query string that are texts; pages know no others."""
+    return {name: text for name, text in parse_form(query).items() if isinstance(text, str)}
 
 
 def compressed(response: Response) -> Response:

@@ -19,9 +19,9 @@ from meterbell.api.v1.customer_pages import MOUNT as CUSTOMERS
 from meterbell.dashboard.answers import (
     BODY_BYTES_MAX,
     NOT_KEPT,
-    SECURITY,
     compressed,
-    content_policy,
+    security,
+    texts_of,
     wrong_host,
 )
 from meterbell.dashboard.assets import PREFIX, Assets
@@ -68,10 +68,7 @@ from meterbell.wire.json import encode_json
 
 THEME_COOKIE = "meterbell_theme"
 
-_SECURITY = SECURITY | {
-    "content-security-policy": content_policy(frame_ancestors="'none'"),
-    "x-frame-options": "DENY",
-}
+_SECURITY = security()
 _MS_A_MINUTE = 60_000
 _TITLES = {
     HTTPStatus.FORBIDDEN: "Not allowed",
@@ -186,9 +183,7 @@ class Dashboard:
             require_form(headers, body)
             form = parse_form(body)
             require_own_form(visit.session, form.pop(CSRF_FIELD, ""), headers, site)
-        query = parse_form(scope["query_string"])
-        texts = {name: value for name, value in query.items() if isinstance(value, str)}
-        visit = replace(visit, ids=ids, query=texts, form=form)
+        visit = replace(visit, ids=ids, query=texts_of(scope["query_string"]), form=form)
         refusal = _refusal(route, visit, headers)
         if refusal is not None:
             return refusal
@@ -280,11 +275,7 @@ class Dashboard:
             raise NotFoundError("There is no such live page.")
         if self._live.is_full(visit.session):
             raise OverloadedError("Too many pages are open; this one does not follow by itself.")
-        query = {
-            name: text for name, text in parse_form(raw.encode()).items() if isinstance(text, str)
-        }
-        shown = replace(visit, path=path, ids=ids, query=query)
-
+        shown = replace(visit, path=path, ids=ids, query=texts_of(raw.encode()))
         refusal = _refusal(page, shown, {})
         if refusal is not None:
             return refusal
@@ -325,7 +316,8 @@ class Dashboard:
         """Return the page that says what went wrong."""
         found, body = answer_to(error)
         status = HTTPStatus(found.status)
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not _is_told(error):
+        is_unforeseen = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        if is_unforeseen and not isinstance(error, OverloadedError):
             logger.error("page failed unexpectedly", path=visit.path, exc_info=error)
         view = {
             "title": _TITLES.get(status, "Something is wrong"),
@@ -366,7 +358,3 @@ def _redirect(done: Done, site: Site) -> Response:
     if done.cookie is not None:
         response.headers.append("set-cookie", site.set_cookie(done.cookie))
     return response
-
-
-def _is_told(error: Exception) -> bool:
-    return isinstance(error, OverloadedError)

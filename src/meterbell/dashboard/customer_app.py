@@ -20,9 +20,9 @@ from meterbell.dashboard.accent import shades
 from meterbell.dashboard.answers import (
     BODY_BYTES_MAX,
     NOT_KEPT,
-    SECURITY,
     compressed,
-    content_policy,
+    security,
+    texts_of,
     wrong_host,
 )
 from meterbell.dashboard.customer_alerts import archive_alert, set_alert
@@ -77,12 +77,8 @@ class CustomerPages:
             return
         except Exception as error:  # noqa: BLE001 - told and logged there
             response = self._explain(error, claims)
-        origins = claims.frame_origins if claims is not None else []
-        framing = " ".join(origins) or "'none'"
-        own = {"content-security-policy": content_policy(frame_ancestors=framing)}
-        if not origins:
-            own["x-frame-options"] = "DENY"
-        response.headers.update({**SECURITY, **NOT_KEPT, **own, "x-robots-tag": "noindex"})
+        own = security(claims.frame_origins if claims is not None else ())
+        response.headers.update({**own, **NOT_KEPT, "x-robots-tag": "noindex"})
         if b"gzip" in headers.get(b"accept-encoding", b""):
             response = compressed(response)
         await response(scope, receive, send)
@@ -97,13 +93,12 @@ class CustomerPages:
             return wrong_host(host)
         client = scope.get("client")
         claims, customer = self._require_good(claims)
-        query = parse_form(scope["query_string"])
         visit = CustomerVisit(
             services=self._services,
             claims=claims,
             customer=customer,
             place=f"{MOUNT}/{token}",
-            query={name: text for name, text in query.items() if isinstance(text, str)},
+            query=texts_of(scope["query_string"]),
             form={},
             address=client[0] if client else "",
             request_id=f"req_{self._services.ids.token(14)}",

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.customer_alerts import is_own
 from meterbell.dashboard.customer_visit import CustomerVisit
-from meterbell.dashboard.formats import group
+from meterbell.dashboard.formats import group, percent
+from meterbell.dashboard.pages.customers import name_of
 from meterbell.dashboard.pages.new_alert import explain_problem
+from meterbell.dashboard.problems import Problem
+from meterbell.dashboard.totals import newest_after
 from meterbell.engine.model import Meter
 from meterbell.engine.progress import Progress
 from meterbell.engine.value import format_value
@@ -82,12 +85,7 @@ class CustomerPageView:
     meters: list[tuple[str, str]]
     expires_ms: int
     notice: str
-    problem: str
-    field: str
-
-    def problem_of(self, field: str) -> str:
-        """Return what is wrong with a field."""
-        return self.problem if field == self.field else ""
+    problem: Problem
 
 
 async def view_customer(visit: CustomerVisit) -> CustomerPageView:
@@ -103,10 +101,9 @@ async def view_customer(visit: CustomerVisit) -> CustomerPageView:
     for lines in alerts.values():
         lines.sort(key=lambda line: line.threshold)
     told = [meter for meter in mine if state.slot(meter.id, visit.id) >= 0 or meter.id in alerts]
-    field, problem = explain_problem(visit.problem)
     may_set = visit.claims.allow_alerts
     return CustomerPageView(
-        title=visit.customer.details.get("name") or visit.customer.id,
+        title=name_of(visit.customer) or visit.customer.id,
         blocks=[
             await _block(visit, meter, number, alerts[meter.id])
             for number, meter in enumerate(told[:METERS_MAX], start=1)
@@ -117,8 +114,7 @@ async def view_customer(visit: CustomerVisit) -> CustomerPageView:
         ],
         expires_ms=visit.claims.expires_at * 1000,
         notice=_NOTICES.get(visit.query.get("notice", ""), ""),
-        problem=problem,
-        field=field,
+        problem=explain_problem(visit.problem),
     )
 
 
@@ -133,7 +129,7 @@ def _alert_line(visit: CustomerVisit, progress: Progress) -> AlertLine:
         title=alert.title if own else "",
         threshold=alert.gte,
         usage=format_value(progress.usage),
-        percent=max(int(progress.share * 100), 0),
+        percent=percent(progress.share),
         reached_ms=reached.created_ms if reached else 0,
         is_reached=progress.triggered,
     )
@@ -147,10 +143,8 @@ async def _block(
         meter, visit.id, start=now - (_DAYS - 1) * _DAY, end=now + 1, step="day"
     )
     adds_up = meter.formula != "last"
-    by_day: list[int] = []
-    for point in series.points:
-        before = 0 if adds_up or not by_day else by_day[-1]
-        by_day.append(before if point.value is None else point.value)
+    used = [point.value or 0 for point in series.points]
+    by_day = used if adds_up else newest_after(series.points, 0)
     total = format_value(sum(by_day) if adds_up else by_day[-1])
     most = f"at most {group(format_value(max(by_day)))} on a day"
     return MeterBlock(

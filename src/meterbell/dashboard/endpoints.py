@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from meterbell.dashboard.changes import change, change_v2, delete, delete_v2, post, post_v2
+from meterbell.dashboard.finding import find_named
 from meterbell.dashboard.visit import Visit
-from meterbell.errors import NotFoundError
 from meterbell.records import WebhookEndpoint
 from meterbell.wire.form import Form
 
@@ -41,12 +41,7 @@ def find_endpoint(visit: Visit) -> WebhookEndpoint:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    endpoint_id = visit.ids["id"]
-    objects = visit.services.store.reader
-    found = objects.get(WebhookEndpoint, endpoint_id, livemode=visit.livemode)
-    if found is None:
-        raise NotFoundError(f"There is no webhook endpoint {endpoint_id[:100]} in this mode.")
-    return found
+    return find_named(visit, WebhookEndpoint, "webhook endpoint")
 
 
 def numbered(names: Sequence[str]) -> Form:

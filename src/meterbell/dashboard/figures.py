@@ -5,7 +5,7 @@ Nothing here costs counting anything: it is worked out when a page asks, and kep
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from meterbell.dashboard.attempt_figures import AttemptFigures
@@ -33,6 +33,19 @@ class Fired:
     by_day: Counter[int] = field(default_factory=Counter)
 
 
+@dataclass(slots=True)
+class FiredInMode:
+    """How often all alerts of a mode fired.
+
+    Attributes:
+        by_day: How often on each UTC day since 1970.
+        latest: Numbers of the latest triggers, oldest first.
+    """
+
+    by_day: Counter[int] = field(default_factory=Counter)
+    latest: deque[int] = field(default_factory=lambda: deque(maxlen=LATEST_MAX))
+
+
 class Figures:
     """Numbers that pages show and that nobody could count while a page is waited for.
 
@@ -45,10 +58,7 @@ class Figures:
         self.attempts = AttemptFigures(services)
         self._services = services
         self._fired: defaultdict[AlertId, Fired] = defaultdict(Fired)
-        self._by_day: dict[bool, Counter[int]] = {False: Counter(), True: Counter()}
-        self._latest: dict[bool, deque[int]] = {
-            mode: deque(maxlen=LATEST_MAX) for mode in (False, True)
-        }
+        self._modes = {False: FiredInMode(), True: FiredInMode()}
         self._trigger = 0
         self._counting = asyncio.Lock()
 
@@ -65,19 +75,14 @@ class Figures:
                     fired.customers += 1
                     fired.last_ms = created_ms
                     fired.by_day[created_ms // DAY_MS] += 1
-                    livemode = self._services.state.alerts[AlertId(alert)].livemode
-                    self._by_day[livemode][created_ms // DAY_MS] += 1
-                    self._latest[livemode].append(number)
+                    mode = self._modes[self._services.state.alerts[AlertId(alert)].livemode]
+                    mode.by_day[created_ms // DAY_MS] += 1
+                    mode.latest.append(number)
                 if len(rows) < _ROWS_AT_ONCE:
                     return self._fired
                 await asyncio.sleep(0)  # the first time there may be many
 
-    async def latest(self, *, livemode: bool) -> Sequence[int]:
-        """Return the numbers of a mode's latest triggers, oldest first."""
+    async def fired_in_mode(self, *, livemode: bool) -> FiredInMode:
+        """Return how often all alerts of a mode fired; only what is new since is read."""
         await self.fired()
-        return list(self._latest[livemode])
-
-    async def fired_on(self, day: int, *, livemode: bool) -> int:
-        """Return how often alerts of a mode fired on a UTC day since 1970."""
-        await self.fired()
-        return self._by_day[livemode][day]
+        return self._modes[livemode]

@@ -1,6 +1,7 @@
 """How numbers and times are written on pages. One module, so that they look alike everywhere."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
 
 _THIN = "\u202f"
 """A narrow blank that doesn't break: 66 300."""
@@ -39,6 +40,11 @@ def iso(ms: int) -> str:
 def counted(number: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun: `1 customer`, `12 customers`."""
     return f"{group(number)} {noun if number == 1 else plural or noun + 's'}"
+
+
+def percent(share: Fraction) -> int:
+    """Return a share in whole percent, rounded down; nothing is less than none."""
+    return max(int(share * 100), 0)
 
 
 def sparkline(values: list[int], *, width: int = 96, height: int = 24) -> str:

@@ -1,17 +1,43 @@
 """What deliveries are for, as pages name it and link to it: webhook endpoints and channels."""
 
-from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
+from collections.abc import Sequence
+
+from meterbell.channel import NotificationChannel
+from meterbell.dashboard.lists import PAGE_ITEMS, Listed, cursors, listed
+from meterbell.dashboard.states import State, state_of_endpoint
 from meterbell.dashboard.visit import Visit
+from meterbell.ledger import deliveries
 from meterbell.ledger.deliveries import Receiver
-from meterbell.records import WebhookEndpoint
+from meterbell.records import Delivery, DeliveryStatus
+from meterbell.store.deliveries import page_deliveries
 
 
 def find_receiver(visit: Visit, receiver_id: str) -> Receiver | None:
     """Return the endpoint or the channel with an id; None if it was deleted."""
-    objects, livemode = visit.services.store.reader, visit.livemode
-    if receiver_id.startswith(CHANNEL_PREFIX):
-        return objects.get(NotificationChannel, receiver_id, livemode=livemode)
-    return objects.get(WebhookEndpoint, receiver_id, livemode=livemode)
+    objects = visit.services.store.reader
+    return deliveries.find_receiver(objects, receiver_id, livemode=visit.livemode)
+
+
+def state_of_receiver(visit: Visit, receiver: Receiver) -> State:
+    """Return how an endpoint or a channel is."""
+    health = deliveries.health_of(visit.services.store.reader, receiver.id)
+    return state_of_endpoint(receiver, health, now_ms=visit.services.clock.now_ms())
+
+
+def deliveries_to(
+    visit: Visit,
+    receiver: Receiver,
+    statuses: Sequence[DeliveryStatus],
+    *,
+    items: int = PAGE_ITEMS,
+) -> Listed[Delivery]:
+    """Return the page of a receiver's deliveries that the visit's cursors name, newest first."""
+    after, before = cursors(visit)
+    objects = visit.services.store.reader
+    found = page_deliveries(
+        objects, receiver.id, statuses=statuses, limit=items, after=after, before=before
+    )
+    return listed(visit, found)
 
 
 def receiver_name(receiver: Receiver) -> str:

@@ -106,10 +106,15 @@ _TEMPLATES: dict[str, tuple[str, str, str]] = {
 LANGUAGES = ("Shell", "Python", "Node")
 
 
+def key_option(*, livemode: bool) -> str:
+    """Return what a command to paste needs besides in live mode."""
+    return " --api-key sk_live_…" if livemode else ""
+
+
 def send_command(event_name: str, customer: str = "cus_1", *, livemode: bool) -> str:
     """Return the line that reports usage from a shell, which runs nothing that is in a name."""
     names = f"--event-name {shlex.quote(event_name)} --customer {shlex.quote(customer)}"
-    return f"meterbell send {names} --value 5{' --api-key sk_live_…' if livemode else ''}"
+    return f"meterbell send {names} --value 5{key_option(livemode=livemode)}"
 
 
 def verify_snippet(secret: str = "") -> str:

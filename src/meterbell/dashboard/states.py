@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meterbell.ledger.deliveries import Receiver
-from meterbell.records import Delivery, EndpointHealth
+from meterbell.records import Attempt, Delivery, EndpointHealth
 from meterbell.wire.deliveries import circuit_state
 
 _OUTCOMES = {
@@ -72,14 +72,20 @@ def state_of_deliveries(deliveries: Sequence[Delivery]) -> State:
     return states[0]
 
 
+def state_of_attempt(attempt: Attempt) -> State:
+    """Return what came of an attempt."""
+    return State(
+        outcome_words(attempt.outcome), "good" if attempt.outcome == "succeeded" else "bad"
+    )
+
+
 def again_words(delivery: Delivery) -> str:
     """Return what the button says that sends a delivery again."""
     return "Send now" if delivery.status == "pending" else "Resend"
 
 
-def state_of_endpoint(endpoint: Receiver, health: EndpointHealth | None, *, now_ms: int) -> State:
+def state_of_endpoint(endpoint: Receiver, health: EndpointHealth, *, now_ms: int) -> State:
     """Return how an endpoint is."""
-    health = health or EndpointHealth(endpoint=endpoint.id)
     if endpoint.status == "disabled":
         why = _WHY_DISABLED.get(health.disabled_reason or "")
         at_ms = health.disabled_at_ms or 0

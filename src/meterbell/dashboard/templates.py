@@ -8,6 +8,7 @@ from markupsafe import Markup
 from meterbell.dashboard import formats
 from meterbell.dashboard.assets import Assets, read_icons
 from meterbell.dashboard.coloured import coloured_json
+from meterbell.dashboard.snippets import key_option
 
 
 class Templates:
@@ -35,6 +36,7 @@ class Templates:
             "coloured": coloured_json,
             "counted": formats.counted,
             "icon_paths": icons.__getitem__,
+            "key_option": key_option,
             "sparkline": formats.sparkline,
         }
         self._environment.globals |= functions

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meterbell.dashboard.formats import counted, group
+from meterbell.dashboard.tabs import Tab
+from meterbell.dashboard.totals import newest_after, totals_after
 from meterbell.dashboard.usage import WAIT_MS
 from meterbell.dashboard.visit import Visit
 from meterbell.engine.model import Alert, Meter
@@ -37,15 +39,6 @@ SPANS = (
     Span("365d", "12 months", 365, ("week", "day")),
 )
 _USUAL = SPANS[1]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of several views; a link."""
-
-    label: str
-    href: str
-    is_here: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,30 +79,37 @@ class Asked:
             is_added_up=visit.query.get("show") != "steps",
         )
 
-    def spans(self, visit: Visit) -> list[Choice]:
+    def spans(self, visit: Visit) -> list[Tab]:
         """Return what else can be chosen, as far as one can look back."""
-        return [
-            Choice(span.label, visit.here(range=span.key, notice=None), span == self.span)
-            for span in SPANS
-        ]
+        return [Tab(span.label, visit.here(range=span.key), span == self.span) for span in SPANS]
 
-    def steps(self, visit: Visit) -> list[Choice]:
+    def steps(self, visit: Visit) -> list[Tab]:
         """Return the steps that can be chosen."""
         steps: tuple[Step, ...] = ("hour", "day", "week")
         return [
-            Choice(f"By {step}", visit.here(step=step, notice=None), step == self.step)
+            Tab(f"By {step}", visit.here(step=step), step == self.step)
             for step in steps
             if step in self.span.steps
         ]
 
-    def shows(self, visit: Visit) -> list[Choice]:
+    def shows(self, visit: Visit) -> list[Tab]:
         """Return how a customer's usage can be shown."""
         if not self.customer:
             return []
         return [
-            Choice("Added up", visit.here(show=None, notice=None), self.is_added_up),
-            Choice("In each step", visit.here(show="steps", notice=None), not self.is_added_up),
+            Tab("Added up", visit.here(show=None), self.is_added_up),
+            Tab("In each step", visit.here(show="steps"), not self.is_added_up),
         ]
+
+    def src(self, visit: Visit, meter: Meter) -> str:
+        """Return where a script finds what a meter's chart shows."""
+        return visit.url(
+            f"/meters/{meter.id}/series",
+            range=self.span.key,
+            step=self.step,
+            customer=self.customer,
+            show=visit.query.get("show"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +167,15 @@ async def usage_chart(visit: Visit, meter: Meter, asked: Asked) -> UsageChart | 
         found = await series.of_customer(
             meter, asked.customer, start=asked.start, end=asked.end, step=asked.step
         )
-        lines = _lines(visit, meter, asked.customer) if asked.is_added_up else []
-        totals = _totals(visit, meter, asked.customer, found.points) if asked.is_added_up else None
-        label = _label_of_one(visit, meter, asked, found.points)
-        return UsageChart(label, found.points, totals, lines, found.complete)
+        counter = visit.services.state.counter(meter.id, asked.customer)
+        total = 0 if counter is None else counter.total
+        label = _label_of_one(meter, asked, found.points, total)
+        if not asked.is_added_up:
+            return UsageChart(label, found.points, None, [], found.complete)
+        lines = _lines(visit, meter, asked.customer, total)
+        return UsageChart(
+            label, found.points, _totals(meter, found.points, total), lines, found.complete
+        )
     if not is_plain(meter):
         return None
     found = await series.of_all(
@@ -182,32 +187,17 @@ async def usage_chart(visit: Visit, meter: Meter, asked: Asked) -> UsageChart | 
     return UsageChart(label, points, None, [], found.complete)
 
 
-def _totals(
-    visit: Visit, meter: Meter, customer: CustomerId, points: Sequence[Point]
-) -> list[int | None]:
-    """Return what a customer's counter held at the end of each step."""
+def _totals(meter: Meter, points: Sequence[Point], total: int) -> list[int | None]:
+    """Return what a customer's counter held at the end of each step; None before it held any."""
     if meter.formula == "last":
-        newest: list[int | None] = []
-        for point in points:
-            newest.append(point.value if point.value is not None or not newest else newest[-1])
-        return newest
-    counter = visit.services.state.counter(meter.id, customer)
-    total = 0 if counter is None else counter.total
-    totals: list[int | None] = []
-    # Reckoned back from what it is now: what came before the first step is in it, too.
-    for point in reversed(points):
-        totals.append(total)
-        total -= point.value or 0
-    return totals[::-1]
+        return newest_after(points, None)
+    return [*totals_after(points, total)]
 
 
-def _lines(visit: Visit, meter: Meter, customer: CustomerId) -> list[Line]:
+def _lines(visit: Visit, meter: Meter, customer: CustomerId, total: int) -> list[Line]:
     """Return where alerts trigger for a customer: those it passed, and the next one."""
-    state = visit.services.state
-    counter = state.counter(meter.id, customer)
-    total = 0 if counter is None else counter.total
     lines = []
-    for scope in state.watching(meter.id, customer):
+    for scope in visit.services.state.watching(meter.id, customer):
         active = [alert for alert in scope.alerts.values() if alert.status == "active"]
         lines += [_line(visit, alert, customer, total) for alert in active]
     lines.sort(key=lambda line: line.value)
@@ -220,14 +210,13 @@ def _line(visit: Visit, alert: Alert, customer: CustomerId, total: int) -> Line:
     return Line(alert.title, total - progress.usage + alert.gte * SCALE, progress.triggered)
 
 
-def _label_of_one(visit: Visit, meter: Meter, asked: Asked, points: Sequence[Point]) -> str:
+def _label_of_one(meter: Meter, asked: Asked, points: Sequence[Point], total: int) -> str:
     values = [point.value for point in points if point.value is not None]
     if not values:
         return f"{asked.customer} used nothing in {asked.span.label}."
-    counter = visit.services.state.counter(meter.id, asked.customer)
-    total = group(format_value(0 if counter is None else counter.total))
+    in_all = group(format_value(total))
     if meter.formula == "last":
-        return f"{asked.customer} is at {total}."
+        return f"{asked.customer} is at {in_all}."
     steps = counted(len(values), asked.step)
     used = group(format_value(sum(values)))
-    return f"{asked.customer} used {used} in {asked.span.label}, in {steps}; {total} in all."
+    return f"{asked.customer} used {used} in {asked.span.label}, in {steps}; {in_all} in all."

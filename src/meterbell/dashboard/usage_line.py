@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from meterbell.dashboard.formats import group
+from meterbell.dashboard.totals import newest_after, totals_after
 from meterbell.engine.model import Alert
 from meterbell.engine.progress import progress_of
-from meterbell.engine.series import STEP_SECONDS, Point, Step
+from meterbell.engine.series import STEP_SECONDS, Step
 from meterbell.engine.value import SCALE, format_value
 from meterbell.ids import CustomerId
 from meterbell.records import TriggerRecord
@@ -56,41 +57,24 @@ async def usage_line(services: Services, alert: Alert, customer: CustomerId) -> 
         meter, customer, start=start, end=now + 1, step=step
     )
     progress = progress_of(state, alert, customer)
+    ends = [min(point.end, now) for point in series.points]
     if meter.formula == "last":
-        points = _newest(series.points, now)
+        values = newest_after(series.points, 0)
     else:
-        points = _added_up(series.points, progress.usage, now, STEP_SECONDS[step])
+        values = totals_after(series.points, progress.usage)
+        # Where the line begins: what counted before its first step.
+        values.insert(0, progress.usage - sum(point.value or 0 for point in series.points))
+        ends.insert(0, ends[0] - STEP_SECONDS[step] if ends else now)
+        # Usage from before the alert's creation does not count, so it does not begin below zero.
+        values = [max(value, 0) for value in values]
     record = services.store.reader.fetch(
         TriggerRecord, alert=alert.id, customer=customer, window="lifetime"
     )
     return UsageLine(
         label=_label(alert, customer, progress.usage, is_triggered=progress.triggered),
-        points=points,
+        points=[Reached(*reached) for reached in zip(ends, values, strict=True)],
         triggered=None if record is None else record.created_ms // 1000,
     )
-
-
-def _added_up(found: list[Point], usage: int, now: int, seconds: int) -> list[Reached]:
-    """Return the total after each step, reckoned back from what it is now.
-
-    Usage from before the alert's creation does not count, so the line does not begin below zero.
-    """
-    points: list[Reached] = []
-    for point in reversed(found):
-        points.append(Reached(min(point.end, now), max(usage, 0)))
-        usage -= point.value or 0
-    points.append(Reached(points[-1].at - seconds if points else now, max(usage, 0)))
-    return points[::-1]
-
-
-def _newest(found: list[Point], now: int) -> list[Reached]:
-    """Return the newest value after each step; a step without usage keeps the one before."""
-    points: list[Reached] = []
-    value = 0
-    for point in found:
-        value = value if point.value is None else point.value
-        points.append(Reached(min(point.end, now), value))
-    return points
 
 
 def _label(alert: Alert, customer: CustomerId, usage: int, *, is_triggered: bool) -> str:

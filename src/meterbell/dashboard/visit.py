@@ -77,8 +77,11 @@ class Visit:
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
     def here(self, **query: str | int | None) -> str:
-        """Return this page with some parameters changed; None takes one away."""
-        return _join(self.path, {**self.query, **query}, livemode=self.livemode)
+        """Return this page with some parameters changed; None takes one away.
+
+        What was told once is not told again there.
+        """
+        return _join(self.path, {**self.query, "notice": None, **query}, livemode=self.livemode)
 
     def in_mode(self, *, livemode: bool) -> str:
         """Return the same section in a mode; an object lives in one mode only."""

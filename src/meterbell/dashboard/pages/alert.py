@@ -4,17 +4,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from meterbell.dashboard.changes import change, post
+from meterbell.dashboard.finding import find_named
+from meterbell.dashboard.formats import percent
 from meterbell.dashboard.lists import list_page
-from meterbell.dashboard.receivers import receiver_href, receiver_name
+from meterbell.dashboard.receivers import find_receiver, receiver_href, receiver_name
 from meterbell.dashboard.states import State, state_of_deliveries, state_of_delivery
 from meterbell.dashboard.usage_line import UsageLine, usage_line
 from meterbell.dashboard.visit import Action, Data, Done, Page, Route, Visit
 from meterbell.engine.model import Alert
 from meterbell.engine.progress import Progress
-from meterbell.engine.value import format_value
-from meterbell.errors import NotFoundError
+from meterbell.engine.value import SCALE, format_value
 from meterbell.ids import CustomerId
-from meterbell.ledger.deliveries import find_receiver
 from meterbell.records import AuditEntry, Delivery, TriggerRecord
 from meterbell.store.dashboard_tables import audit_entry
 from meterbell.store.tables import trigger
@@ -125,11 +125,7 @@ def find_alert(visit: Visit) -> Alert:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    alert_id = visit.ids["id"]
-    found = visit.services.store.reader.get(Alert, alert_id, livemode=visit.livemode)
-    if found is None:
-        raise NotFoundError(f"There is no billing alert {alert_id[:100]} in this mode.")
-    return found
+    return find_named(visit, Alert, "billing alert")
 
 
 async def _view(visit: Visit) -> AlertView:
@@ -163,7 +159,7 @@ def _most_telling(closest: Sequence[Progress], triggers: Sequence[TriggerRecord]
 
 
 def _why_href(visit: Visit, customer: str) -> str:
-    return f"{visit.here(customer=customer, notice=None)}#why"
+    return f"{visit.here(customer=customer)}#why"
 
 
 def _trigger_line(visit: Visit, record: TriggerRecord) -> TriggerLine:
@@ -183,7 +179,7 @@ def _progress_line(visit: Visit, item: Progress) -> ProgressLine:
         href=_why_href(visit, item.customer),
         usage=format_value(item.usage),
         remaining=format_value(item.remaining),
-        percent=max(int(item.share * 100), 0),
+        percent=percent(item.share),
     )
 
 
@@ -260,9 +256,7 @@ def _decimal(value: int | None) -> str:
 def _deliveries(visit: Visit, explained: Explained) -> list[DeliveryLine]:
     lines = []
     for delivery in explained.fired.deliveries if explained.fired else ():
-        told = find_receiver(
-            visit.services.store.reader, delivery.endpoint, livemode=visit.livemode
-        )
+        told = find_receiver(visit, delivery.endpoint)
         lines.append(
             DeliveryLine(
                 endpoint=delivery.endpoint,
@@ -284,7 +278,7 @@ async def _series(visit: Visit) -> dict[str, object]:
     return {
         "label": line.label,
         "times": [point.at for point in line.points],
-        "values": [float(format_value(point.value)) for point in line.points],
+        "values": [point.value / SCALE for point in line.points],
         "threshold": alert.gte,
         "triggered": line.triggered,
     }

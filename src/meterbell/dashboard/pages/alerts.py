@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement
 
 from meterbell.dashboard.figures import DAY_MS, Fired
 from meterbell.dashboard.lists import list_page
+from meterbell.dashboard.tabs import Tab, filter_tabs
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Alert, AlertStatus
 from meterbell.store.tables import alert as table
@@ -38,15 +39,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Tab:
-    """A filter; links keep the others."""
-
-    label: str
-    href: str
-    is_here: bool
-
-
-@dataclass(frozen=True, slots=True)
 class AlertsView:
     """One page of the list, newest first."""
 
@@ -70,10 +62,7 @@ async def _view(visit: Visit) -> AlertsView:
     fired = await visit.figures.fired()
     return AlertsView(
         lines=[_line(visit, alert, fired.get(alert.id) or Fired()) for alert in found.items],
-        tabs=[
-            Tab(label, visit.here(status=key, after=None, before=None), key == status)
-            for key, label in _STATUSES
-        ],
+        tabs=filter_tabs(visit, "status", _STATUSES),
         is_filtered=bool(status or meter),
         newer=found.newer,
         older=found.older,

@@ -5,23 +5,24 @@ from dataclasses import dataclass
 
 from meterbell.channel import NotificationChannel
 from meterbell.dashboard.changes import change, delete, perform, post
-from meterbell.dashboard.lists import Listed, cursors, listed
-from meterbell.dashboard.pages.channels import SECTION, state_of, title_of
+from meterbell.dashboard.finding import find_named
+from meterbell.dashboard.pages.channels import SECTION, title_of
 from meterbell.dashboard.pages.new_channel import (
     Alerts,
-    Problem,
     Words,
     alerts_of,
-    explain,
+    explain_channel,
     settings_of,
     typed_words,
     without_url,
     words_of,
 )
 from meterbell.dashboard.pages.webhook import PERIODS, resend_period
-from meterbell.dashboard.states import State, outcome_words, state_of_delivery
+from meterbell.dashboard.problems import Problem
+from meterbell.dashboard.receivers import deliveries_to, state_of_receiver
+from meterbell.dashboard.states import State, outcome_words, state_of_attempt, state_of_delivery
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
-from meterbell.errors import InvalidParamError, NotFoundError
+from meterbell.errors import InvalidParamError
 from meterbell.records import Attempt, Delivery, Event
 from meterbell.store.deliveries import STATUSES, find_attempts, page_deliveries
 from meterbell.wire.form import Form
@@ -38,8 +39,7 @@ class Try:
     """One attempt; `answer` is the beginning of what was said."""
 
     at_ms: int
-    words: str
-    tone: str
+    state: State
     duration_ms: int
     answer: str
 
@@ -88,34 +88,20 @@ def find_channel(visit: Visit) -> NotificationChannel:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    channel_id = visit.ids["id"]
-    objects = visit.services.store.reader
-    found = objects.get(NotificationChannel, channel_id, livemode=visit.livemode)
-    if found is None:
-        raise NotFoundError(f"There is no channel {channel_id[:100]} in this mode.")
-    return found
+    return find_named(visit, NotificationChannel, "channel")
 
 
 async def _view(visit: Visit) -> ChannelView:
     channel = find_channel(visit)
-    after, before = cursors(visit)
-    page = page_deliveries(
-        visit.services.store.reader,
-        channel.id,
-        statuses=STATUSES,
-        limit=_ITEMS,
-        after=after,
-        before=before,
-    )
-    found: Listed[Delivery] = listed(visit, page)
+    found = deliveries_to(visit, channel, STATUSES, items=_ITEMS)
     return ChannelView(
         channel=channel,
         url=channel.shown_url if visit.may("editor") else "",
-        state=state_of(visit, channel),
+        state=state_of_receiver(visit, channel),
         told=[(title_of(visit, one), visit.url(f"/alerts/{one}")) for one in channel.alerts or []],
         alerts=alerts_of(visit, channel),
         words=words_of(visit, channel.title or TITLE_DEFAULT, channel.body or BODY_DEFAULT),
-        problem=explain(visit.problem),
+        problem=explain_channel(visit.problem),
         has_failed=_has_failed(visit, channel),
         periods=PERIODS,
         notices=[_notice(visit, delivery) for delivery in found.items],
@@ -148,8 +134,7 @@ def _notice(visit: Visit, delivery: Delivery) -> Notice:
 def _try(attempt: Attempt) -> Try:
     return Try(
         at_ms=attempt.started_at_ms,
-        words=outcome_words(attempt.outcome),
-        tone="good" if attempt.outcome == "succeeded" else "bad",
+        state=state_of_attempt(attempt),
         duration_ms=attempt.duration_ms,
         answer=attempt.response[:_ANSWER_SHOWN].decode(errors="replace"),
     )

@@ -1,26 +1,17 @@
 """Channels: who is told of alerts by e-mail, chat or on-call service. The list."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meterbell.channel import NotificationChannel
-from meterbell.dashboard.states import State, outcome_words, state_of_endpoint
+from meterbell.dashboard.receivers import state_of_receiver
+from meterbell.dashboard.states import State, state_of_attempt
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Alert
-from meterbell.records import EndpointHealth
 from meterbell.store.channel_tables import notification_channel as table
 from meterbell.store.deliveries import STATUSES, find_attempts, page_deliveries
 
 SECTION = "/channels"
 _NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Last:
-    """What came of the latest notice; nothing to tell if there was none."""
-
-    words: str = ""
-    tone: str = "calm"
-    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +22,7 @@ class Line:
         url: Without its secrets; empty for those who may not change it.
         alerts: Titles of the first few alerts that it tells of; empty for all.
         more: How many others it tells of.
+        last: What came of the latest notice; None if there was none.
     """
 
     name: str
@@ -40,7 +32,7 @@ class Line:
     url: str
     alerts: list[str]
     more: int
-    last: Last
+    last: State | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,7 @@ def _line(visit: Visit, channel: NotificationChannel) -> Line:
     return Line(
         name=channel.name,
         href=visit.url(f"{SECTION}/{channel.id}"),
-        state=state_of(visit, channel),
+        state=state_of_receiver(visit, channel),
         service=channel.service,
         url=channel.shown_url if visit.may("editor") else "",
         alerts=[title_of(visit, alert) for alert in alerts[:_NAMED]],
@@ -71,27 +63,20 @@ def _line(visit: Visit, channel: NotificationChannel) -> Line:
     )
 
 
-def state_of(visit: Visit, channel: NotificationChannel) -> State:
-    """Return how a channel is."""
-    health = visit.services.store.reader.fetch(EndpointHealth, endpoint=channel.id)
-    return state_of_endpoint(channel, health, now_ms=visit.services.clock.now_ms())
-
-
 def title_of(visit: Visit, alert_id: str) -> str:
     """Return what an alert is called."""
     alert = visit.services.store.reader.get(Alert, alert_id, livemode=visit.livemode)
     return alert_id if alert is None else alert.title
 
 
-def _last(visit: Visit, channel: NotificationChannel) -> Last:
+def _last(visit: Visit, channel: NotificationChannel) -> State | None:
     objects = visit.services.store.reader
     newest = page_deliveries(objects, channel.id, statuses=STATUSES, limit=1).items
     attempts = find_attempts(objects, newest[0]) if newest else []
     if not attempts:
-        return Last("Waiting") if newest else Last()
+        return State("Waiting", "calm") if newest else None
     last = attempts[-1]
-    tone = "good" if last.outcome == "succeeded" else "bad"
-    return Last(outcome_words(last.outcome), tone, last.started_at_ms + last.duration_ms)
+    return replace(state_of_attempt(last), at_ms=last.started_at_ms + last.duration_ms)
 
 
 ROUTES: list[Route] = [

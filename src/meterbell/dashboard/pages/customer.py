@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 
+from meterbell.dashboard.finding import find_named
+from meterbell.dashboard.formats import percent
 from meterbell.dashboard.pages.customers import name_of
 from meterbell.dashboard.snippets import send_command
-from meterbell.dashboard.usage_chart import Asked, Choice, UsageChart, usage_chart
+from meterbell.dashboard.usage_chart import Asked, UsageChart, usage_chart
 from meterbell.dashboard.visit import Page, Route, Visit
 from meterbell.engine.fold import HOUR_SECONDS
 from meterbell.engine.model import Alert, AlertStatus, Meter, MeterEvent
 from meterbell.engine.progress import Progress
 from meterbell.engine.series import Point, month_start
 from meterbell.engine.value import format_value
-from meterbell.errors import NotFoundError
 from meterbell.ids import CustomerId
 from meterbell.records import Customer, TriggerRecord
 
@@ -81,9 +82,6 @@ class CustomerView:
     chart: UsageChart | None
     chart_src: str
     asked: Asked
-    spans: list[Choice]
-    steps: list[Choice]
-    shows: list[Choice]
     alerts: list[AlertLine]
     alerts_more: int
     events: list[EventLine]
@@ -96,11 +94,7 @@ def find_customer(visit: Visit) -> Customer:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    customer_id = visit.ids["id"]
-    found = visit.services.store.reader.get(Customer, customer_id, livemode=visit.livemode)
-    if found is None:
-        raise NotFoundError(f"There is no customer {customer_id[:100]} in this mode.")
-    return found
+    return find_named(visit, Customer, "customer")
 
 
 async def _view(visit: Visit) -> CustomerView:
@@ -120,11 +114,8 @@ async def _view(visit: Visit) -> CustomerView:
         meters_more=max(len(used) - _METERS_MAX, 0),
         chart_of=chart_of,
         chart=None if chart_of is None else await usage_chart(visit, chart_of, asked),
-        chart_src="" if chart_of is None else _chart_src(visit, chart_of, asked),
+        chart_src="" if chart_of is None else asked.src(visit, chart_of),
         asked=asked,
-        spans=asked.spans(visit),
-        steps=asked.steps(visit),
-        shows=asked.shows(visit),
         alerts=[_alert_line(visit, item) for item in progress[:_ALERTS_MAX]],
         alerts_more=max(len(progress) - _ALERTS_MAX, 0),
         events=[_event_line(visit, event) for event in events],
@@ -146,16 +137,6 @@ def _chosen(visit: Visit, used: list[Meter], progress: list[Progress]) -> Meter 
     return used[0] if used else None
 
 
-def _chart_src(visit: Visit, meter: Meter, asked: Asked) -> str:
-    return visit.url(
-        f"/meters/{meter.id}/series",
-        range=asked.span.key,
-        step=asked.step,
-        customer=asked.customer,
-        show=visit.query.get("show"),
-    )
-
-
 async def _meter_lines(
     visit: Visit, meters: list[Meter], customer: CustomerId, shown: Meter | None
 ) -> list[MeterLine]:
@@ -171,7 +152,7 @@ async def _meter_lines(
             MeterLine(
                 name=meter.display_name,
                 href=visit.url(f"/meters/{meter.id}", customer=customer),
-                chart_href=visit.here(meter=meter.id, notice=None),
+                chart_href=visit.here(meter=meter.id),
                 is_here=meter == shown,
                 hour=_used(meter, series.points[-1:]),
                 day=_used(meter, series.points[-hours:]),
@@ -205,7 +186,7 @@ def _alert_line(visit: Visit, item: Progress) -> AlertLine:
         meter=visit.services.state.meters[alert.meter].display_name,
         usage=format_value(item.usage),
         threshold=alert.gte,
-        percent=max(int(item.share * 100), 0),
+        percent=percent(item.share),
         triggered_ms=0 if record is None else record.created_ms,
         triggered_value="" if record is None else record.value,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.pages.customer import find_customer
 from meterbell.dashboard.pages.customers import name_of
+from meterbell.dashboard.problems import Problem, explain
 from meterbell.dashboard.visit import Action, Page, Route, Visit
 from meterbell.records import Customer
 from meterbell.wire.form import Form
@@ -21,7 +22,6 @@ class LinkView:
     Attributes:
         link: That was just made; empty before.
         frame: The element that shows it on another site; empty if none may.
-        field: The field at fault; empty if none is.
     """
 
     customer: Customer
@@ -29,16 +29,11 @@ class LinkView:
     durations: list[tuple[str, str]]
     link: str
     frame: str
-    problem: str
-    field: str
-
-    def problem_of(self, field: str) -> str:
-        """Return what is wrong with a field."""
-        return self.problem if field == self.field else ""
+    problem: Problem
 
 
 async def _view(visit: Visit) -> LinkView:
-    customer, problem, link = find_customer(visit), visit.problem, visit.revealed
+    customer, link = find_customer(visit), visit.revealed
     can_be_framed = link and visit.typed("origin").strip()
     return LinkView(
         customer=customer,
@@ -46,8 +41,7 @@ async def _view(visit: Visit) -> LinkView:
         durations=_DURATIONS,
         link=link,
         frame=f'<iframe src="{link}" title="Your usage"></iframe>' if can_be_framed else "",
-        problem=problem.message if problem else "",
-        field=_FIELDS.get(problem.param or "", "") if problem else "",
+        problem=explain(visit.problem, _FIELDS),
     )
 
 

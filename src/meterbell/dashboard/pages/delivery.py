@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meterbell.dashboard.endpoints import resend
+from meterbell.dashboard.finding import find_event
 from meterbell.dashboard.receivers import find_receiver, receiver_href, receiver_name
-from meterbell.dashboard.states import State, again_words, outcome_words, state_of_delivery
+from meterbell.dashboard.states import State, again_words, state_of_attempt, state_of_delivery
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.delivery.sender import HEADERS
 from meterbell.errors import NotFoundError
-from meterbell.records import Attempt, Delivery, Event, ThinEvent, WebhookEndpoint
+from meterbell.records import Attempt, Delivery, WebhookEndpoint
 from meterbell.store import tables
 from meterbell.wire.deliveries import delivery_id, parse_delivery_id
 from meterbell.wire.events import event_json
 
 _ATTEMPTS_MAX = 20
 _ANSWER_BYTES_MAX = 2048
-_SUCCEEDED = "succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,7 @@ class AttemptLine:
 
     attempt: int
     is_manual: bool
-    outcome: str
-    is_good: bool
+    state: State
     started_ms: int
     duration_ms: int
     answer: str
@@ -76,9 +75,7 @@ async def _view(visit: Visit) -> DeliveryView:
     delivery, objects = _find(visit), visit.services.store.reader
     receiver = find_receiver(visit, delivery.endpoint)
     endpoint = receiver if isinstance(receiver, WebhookEndpoint) else None
-    event = objects.get(Event, delivery.event, livemode=visit.livemode) or objects.get(
-        ThinEvent, delivery.event, livemode=visit.livemode
-    )
+    event = find_event(visit, delivery.event)
     attempts = objects.find(
         Attempt,
         tables.attempt.c.delivery == delivery.number,
@@ -105,8 +102,7 @@ def _attempt_line(attempt: Attempt) -> AttemptLine:
     return AttemptLine(
         attempt=attempt.attempt,
         is_manual=attempt.manual,
-        outcome=outcome_words(attempt.outcome),
-        is_good=attempt.outcome == _SUCCEEDED,
+        state=state_of_attempt(attempt),
         started_ms=attempt.started_at_ms,
         duration_ms=attempt.duration_ms,
         answer=attempt.response[:_ANSWER_BYTES_MAX].decode(errors="replace"),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from meterbell.dashboard.lists import PAGE_ITEMS, Listed, cursors, listed
-from meterbell.dashboard.pages.developers import SECTION, Tab, tabs
+from meterbell.dashboard.pages.developers import SECTION, tabs
+from meterbell.dashboard.tabs import Tab
 from meterbell.dashboard.visit import Page, Route, Visit
 from meterbell.engine.model import RefusalReason
 from meterbell.ids import MeterId

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from http import HTTPMethod
 
 from meterbell.dashboard.lists import PAGE_ITEMS, Listed, cursors, listed
-from meterbell.dashboard.pages.developers import SECTION, Tab, tabs
+from meterbell.dashboard.pages.developers import SECTION, tabs
+from meterbell.dashboard.tabs import Tab, filter_tabs
 from meterbell.dashboard.visit import Page, Route, Visit
 from meterbell.errors import NotFoundError
 from meterbell.records import RequestEntry
@@ -73,10 +74,7 @@ async def _view(visit: Visit) -> RequestsView:
     found: Listed[RequestEntry] = listed(visit, await asyncio.to_thread(_read, visit, wanted))
     return RequestsView(
         tabs=tabs(visit, _PATH),
-        filters=[
-            Tab(label, visit.here(failed=key, after=None, before=None), (key == "yes") == failed)
-            for label, key in (("All", None), ("Failed", "yes"))
-        ],
+        filters=filter_tabs(visit, "failed", (("", "All"), ("yes", "Failed"))),
         methods=METHODS,
         method=method,
         path=path,

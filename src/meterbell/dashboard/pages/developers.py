@@ -17,7 +17,9 @@ from meterbell.api.stored_keys import (
     roll_key,
 )
 from meterbell.dashboard.changes import change_own, note
+from meterbell.dashboard.problems import Problem, explain
 from meterbell.dashboard.snippets import Snippets, snippets
+from meterbell.dashboard.tabs import Tab, section_tabs
 from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
 from meterbell.errors import NotFoundError
 from meterbell.ledger.transaction import Transaction
@@ -44,15 +46,6 @@ _FORM: dict[str, Param] = {
     "name": Text(length_max=NAME_LENGTH_MAX, can_unset=True, is_plain=True),
     "permission": Choice(values=PERMISSIONS, required=True),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Tab:
-    """One of the section's pages."""
-
-    label: str
-    href: str
-    is_here: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +87,7 @@ class DevelopersView:
     has_test_key: bool
     permissions: list[tuple[str, str]]
     revealed: str
-    problem: str
-    field: str
+    problem: Problem
     url: str
     snippets: list[Snippets]
     version: str
@@ -104,11 +96,11 @@ class DevelopersView:
 
 def tabs(visit: Visit, here: str) -> list[Tab]:
     """Return the section's pages, the one with a path marked."""
-    return [Tab(label, visit.url(path), path == here) for label, path in _TABS]
+    return section_tabs(visit, _TABS, here)
 
 
 async def _view(visit: Visit) -> DevelopersView:
-    settings, problem = visit.services.settings, visit.problem
+    settings = visit.services.settings
     placeholder = "sk_live_…" if visit.livemode else "sk_test_…"
     return DevelopersView(
         tabs=tabs(visit, SECTION),
@@ -116,8 +108,7 @@ async def _view(visit: Visit) -> DevelopersView:
         has_test_key=settings.test_key is not None and not visit.livemode,
         permissions=list(MAY.items()),
         revealed=visit.revealed,
-        problem=problem.message if problem else "",
-        field=(problem.param or "") if problem else "",
+        problem=explain(visit.problem, {name: name for name in _FORM}),
         url=settings.base_url,
         snippets=snippets(settings, visit.revealed or placeholder),
         version=version("meterbell"),

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement
 
 from meterbell.api.v1.events import render
 from meterbell.dashboard.endpoints import SENT_EVENTS, SENT_THIN_EVENTS, resend
+from meterbell.dashboard.finding import find_event
 from meterbell.dashboard.lists import PAGE_ITEMS, number_in
 from meterbell.dashboard.receivers import find_receiver, receiver_href, receiver_name
 from meterbell.dashboard.states import State, again_words, state_of_deliveries, state_of_delivery
@@ -173,10 +174,8 @@ def _find(visit: Visit) -> Event | ThinEvent:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    event_id, objects = visit.ids["id"], visit.services.store.reader
-    found = objects.get(Event, event_id, livemode=visit.livemode) or objects.get(
-        ThinEvent, event_id, livemode=visit.livemode
-    )
+    event_id = visit.ids["id"]
+    found = find_event(visit, event_id)
     if found is None:
         raise NotFoundError(f"There is no event {event_id[:100]} in this mode.")
     return found

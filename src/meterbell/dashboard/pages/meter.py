@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from meterbell.dashboard.changes import change, post
+from meterbell.dashboard.finding import find_named
 from meterbell.dashboard.formats import iso
 from meterbell.dashboard.lists import number_in
 from meterbell.dashboard.pages.meters import counts
-from meterbell.dashboard.usage_chart import Asked, Choice, UsageChart, usage_chart
+from meterbell.dashboard.usage_chart import Asked, UsageChart, usage_chart
 from meterbell.dashboard.visit import Action, Data, Done, File, Page, Route, Table, Visit
 from meterbell.engine.model import Alert, Meter
 from meterbell.engine.state import is_plain
@@ -45,9 +46,6 @@ class MeterView:
     counts: str
     adds_up: bool
     asked: Asked
-    spans: list[Choice]
-    steps: list[Choice]
-    shows: list[Choice]
     chart: UsageChart | None
     chart_src: str
     usage_file: str
@@ -107,16 +105,12 @@ def find_meter(visit: Visit) -> Meter:
     Raises:
         NotFoundError: There is none in this mode.
     """
-    meter_id = visit.ids["id"]
-    found = visit.services.store.reader.get(Meter, meter_id, livemode=visit.livemode)
-    if found is None:
-        raise NotFoundError(f"There is no meter {meter_id[:100]} in this mode.")
-    return found
+    return find_named(visit, Meter, "meter")
 
 
 async def _view(visit: Visit) -> MeterView:
     meter, asked = find_meter(visit), Asked.by(visit)
-    path, key = f"/meters/{meter.id}", visit.query.get("key", "").strip()[:_KEY_MAX]
+    path, key = f"/meters/{meter.id}", _key(visit)
     alerts = visit.services.store.reader.find(
         Alert,
         alert_table.c.meter == meter.id,
@@ -124,18 +118,16 @@ async def _view(visit: Visit) -> MeterView:
         order_by=alert_table.c.number.desc(),
         limit=_ALERTS_SHOWN + 1,
     )
-    shown = {"range": asked.span.key, "step": asked.step, "customer": asked.customer}
     return MeterView(
         meter=meter,
         counts=counts(meter),
         adds_up=is_plain(meter),
         asked=asked,
-        spans=asked.spans(visit),
-        steps=asked.steps(visit),
-        shows=asked.shows(visit),
         chart=await usage_chart(visit, meter, asked),
-        chart_src=visit.url(f"{path}/series", show=visit.query.get("show"), **shown),
-        usage_file=visit.url(f"{path}/usage.csv", **shown),
+        chart_src=asked.src(visit, meter),
+        usage_file=visit.url(
+            f"{path}/usage.csv", range=asked.span.key, step=asked.step, customer=asked.customer
+        ),
         customers_file=visit.url(f"{path}/customers.csv", range=asked.span.key),
         top_href=visit.url(f"{path}/top", range=asked.span.key),
         key=key,
@@ -184,8 +176,13 @@ async def _top(visit: Visit) -> TopView:
     )
 
 
+def _key(visit: Visit) -> str:
+    """Return the key of payloads that is asked for; empty if none is."""
+    return visit.query.get("key", "").strip()[:_KEY_MAX]
+
+
 async def _by_key(visit: Visit) -> ByKeyView:
-    meter, key = find_meter(visit), visit.query.get("key", "").strip()[:_KEY_MAX]
+    meter, key = find_meter(visit), _key(visit)
     if not key:
         return ByKeyView("", "Type a key of the payload.", None, [])
     try:

@@ -9,11 +9,11 @@ from meterbell.dashboard.snippets import send_command
 from meterbell.dashboard.tabs import Tab, event_tabs
 from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
 from meterbell.engine.model import Meter, MeterEvent
-from meterbell.engine.rows import value_of
+from meterbell.engine.rows import event_of
 from meterbell.engine.value import format_value
 from meterbell.errors import InvalidParamError, NotFoundError
 from meterbell.ids import CustomerId, MeterId
-from meterbell.insight.feed import Wanted
+from meterbell.insight.feed import Came, Wanted
 from meterbell.records import TriggerRecord
 from meterbell.wire.form import Form
 from meterbell.wire.objects import render_meter_event
@@ -113,22 +113,13 @@ async def _feed(visit: Visit) -> FeedView:
         is_wanted = event is not None and (
             meter in ("", event.meter) and customer in ("", event.customer)
         )
-        lines = [_line_of(visit, event)] if event is not None and is_wanted else []
+        if event is not None and is_wanted:
+            lines = [_line(visit, event, is_cancelled=event.sequence in state.cancelled)]
     else:
         wanted = Wanted(visit.livemode, MeterId(meter) or None, CustomerId(customer) or None)
         page = await feed.page(wanted, before=before, limit=PAGE_ITEMS)
         lines = [
-            EventLine(
-                identifier=came.row.identifier,
-                href=visit.url(f"/meter-events/{came.sequence}"),
-                customer=came.row.customer,
-                meter=state.meters[came.row.meter].display_name,
-                meter_href=visit.url(f"/meters/{came.row.meter}"),
-                value=format_value(value_of(state.meters[came.row.meter], came.row.value)),
-                received_ms=came.received_at_ms,
-                timestamp_ms=came.row.timestamp * 1000,
-                is_cancelled=came.is_cancelled,
-            )
+            _line(visit, _event_of(visit, came), is_cancelled=came.is_cancelled)
             for came in page.events
         ]
         older = visit.here(before=page.older) if page.older else ""
@@ -149,7 +140,12 @@ async def _feed(visit: Visit) -> FeedView:
     )
 
 
-def _line_of(visit: Visit, event: MeterEvent) -> EventLine:
+def _event_of(visit: Visit, came: Came) -> MeterEvent:
+    meter = visit.services.state.meters[came.row.meter]
+    return event_of(meter, came.row, came.sequence, came.received_at_ms)
+
+
+def _line(visit: Visit, event: MeterEvent, *, is_cancelled: bool) -> EventLine:
     return EventLine(
         identifier=event.identifier,
         href=visit.url(f"/meter-events/{event.sequence}"),
@@ -159,7 +155,7 @@ def _line_of(visit: Visit, event: MeterEvent) -> EventLine:
         value=format_value(event.value),
         received_ms=event.received_at_ms,
         timestamp_ms=event.timestamp * 1000,
-        is_cancelled=event.sequence in visit.services.state.cancelled,
+        is_cancelled=is_cancelled,
     )
 
 

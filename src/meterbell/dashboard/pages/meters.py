@@ -6,10 +6,11 @@ from sqlalchemy import ColumnElement
 
 from meterbell.dashboard.changes import change, post
 from meterbell.dashboard.lists import list_page
+from meterbell.dashboard.problems import Problem, explain
+from meterbell.dashboard.tabs import Tab, filter_tabs
 from meterbell.dashboard.usage import Usage, usage_today
 from meterbell.dashboard.visit import Action, Done, Nav, Page, Route, Visit
 from meterbell.engine.model import Alert, Meter, MeterStatus
-from meterbell.errors import RequestError
 from meterbell.store.tables import alert as alert_table
 from meterbell.store.tables import meter as table
 from meterbell.wire.form import Form
@@ -59,15 +60,6 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Tab:
-    """A filter."""
-
-    label: str
-    href: str
-    is_here: bool
-
-
-@dataclass(frozen=True, slots=True)
 class MetersView:
     """One page of the list, newest first."""
 
@@ -80,16 +72,11 @@ class MetersView:
 
 @dataclass(frozen=True, slots=True)
 class NewMeterView:
-    """The form, with what is wrong in it; `field` is empty if it is no field's fault."""
+    """The form, with what is wrong in it."""
 
     formulas: list[tuple[str, str]]
     windows: list[tuple[str, str]]
-    problem: str
-    field: str
-
-    def problem_of(self, field: str) -> str:
-        """Return what is wrong with a field."""
-        return self.problem if field == self.field else ""
+    problem: Problem
 
 
 def counts(meter: Meter) -> str:
@@ -107,10 +94,7 @@ async def _view(visit: Visit) -> MetersView:
     usages = await usage_today(visit, found.items)
     return MetersView(
         lines=[_line(visit, *both) for both in zip(found.items, usages, strict=True)],
-        tabs=[
-            Tab(label, visit.here(status=key, after=None, before=None), key == status)
-            for key, label in _STATUSES
-        ],
+        tabs=filter_tabs(visit, "status", _STATUSES),
         is_filtered=bool(status),
         newer=found.newer,
         older=found.older,
@@ -137,18 +121,8 @@ def _line(visit: Visit, meter: Meter, usage: Usage | None) -> Line:
 
 
 async def _form(visit: Visit) -> NewMeterView:
-    field, problem = _explain(visit.problem)
-    return NewMeterView(list(_FORMULAS.items()), list(_WINDOWS.items()), problem, field)
-
-
-def _explain(problem: RequestError | None) -> tuple[str, str]:
-    """Return the field at fault and what is wrong with it, in the form's own words."""
-    if problem is None:
-        return "", ""
-    field = _FIELDS.get(problem.param or "", "")
-    if problem.code == "parameter_missing" and field in _MISSING:
-        return field, _MISSING[field]
-    return field, problem.message
+    problem = explain(visit.problem, _FIELDS, _MISSING)
+    return NewMeterView(list(_FORMULAS.items()), list(_WINDOWS.items()), problem)
 
 
 async def _create(visit: Visit) -> Done:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.changes import ask, change, post
 from meterbell.dashboard.formats import group
+from meterbell.dashboard.problems import Problem, explain
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.engine.value import format_value
 from meterbell.errors import InvalidParamError, OverloadedError, RequestError
@@ -38,8 +39,6 @@ class NewAlertView:
 
     Attributes:
         meters: Ids and names of those that can be chosen.
-        problem: What is wrong, in a sentence.
-        field: The field at fault; empty if none is.
     """
 
     meters: list[tuple[str, str]]
@@ -48,12 +47,7 @@ class NewAlertView:
     customer: str
     baseline: str
     evaluate: bool
-    problem: str
-    field: str
-
-    def problem_of(self, field: str) -> str:
-        """Return what is wrong with a field."""
-        return self.problem if field == self.field else ""
+    problem: Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +94,6 @@ async def _view(visit: Visit) -> NewAlertView:
         if meter.livemode == visit.livemode and meter.status == "active"
     ]
     meters.sort(key=lambda meter: meter.display_name.lower())
-    field, problem = explain_problem(visit.problem)
     return NewAlertView(
         meters=[(meter.id, meter.display_name) for meter in meters],
         meter=visit.typed("meter", meters[0].id if meters else ""),
@@ -108,21 +101,16 @@ async def _view(visit: Visit) -> NewAlertView:
         customer=visit.typed("customer"),
         baseline=LIFETIME if visit.typed("baseline") == LIFETIME else CREATION,
         evaluate=visit.typed("evaluate") == "true",
-        problem=problem,
-        field=field,
+        problem=explain_problem(visit.problem),
     )
 
 
-def explain_problem(problem: RequestError | None) -> tuple[str, str]:
-    """Return the field at fault and what is wrong with it, in the form's own words."""
-    if problem is None:
-        return "", ""
-    field = _FIELDS.get(problem.param or "", "")
-    if problem.code == "parameter_missing" and field:
-        return field, _MISSING[field]
-    if problem.code == "parameter_invalid_integer" and field == "gte":
-        return field, _NO_INTEGER
-    return field, problem.message
+def explain_problem(problem: RequestError | None) -> Problem:
+    """Return what is wrong with the form of an alert, in its own words."""
+    found = explain(problem, _FIELDS, _MISSING)
+    if problem and problem.code == "parameter_invalid_integer" and found.field == "gte":
+        return Problem(_NO_INTEGER, found.field)
+    return found
 
 
 def _threshold(visit: Visit) -> Form:
@@ -164,7 +152,7 @@ async def _preview(visit: Visit) -> PreviewView:
     try:
         found = await ask(visit, post("/v1/billing/alerts/dry_run"), params)
     except InvalidParamError as problem:
-        return PreviewView(explain_problem(problem)[1])
+        return PreviewView(explain_problem(problem).message)
     except OverloadedError:
         return PreviewView("Too much is going on at this moment. Type on to try again.")
     meter = MeterId(found["usage_threshold"]["meter"])

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from meterbell.channel import NotificationChannel
 from meterbell.dashboard.changes import change, post
+from meterbell.dashboard.endpoints import numbered
 from meterbell.dashboard.pages.channels import SECTION
+from meterbell.dashboard.problems import Problem, explain
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.delivery.channels.message import SAMPLE
 from meterbell.engine.model import Alert
@@ -24,6 +26,7 @@ from meterbell.wire.template import (
 
 ALL, SOME = "all", "some"
 _CHOICES_MAX = 50
+_FIELDS = {name: name for name in ("name", "url", "alerts", "title", "body")}
 _MISSING = {"name": "Give the channel a name.", "url": "Say where notices go."}
 _SERVICES = (
     ("E-mail", "mailtos://user:password@example.com?to=sales@example.com"),
@@ -58,18 +61,6 @@ class Alerts:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a form, and the field at fault; both may be empty."""
-
-    message: str = ""
-    field: str = ""
-
-    def of(self, field: str) -> str:
-        """Return what is wrong with a field."""
-        return self.message if field == self.field else ""
-
-
-@dataclass(frozen=True, slots=True)
 class Words:
     """Templates, and how they read with made-up values; a problem in place of that.
 
@@ -99,20 +90,14 @@ async def _view(visit: Visit) -> NewChannelView:
     return NewChannelView(
         alerts=alerts_of(visit, None),
         words=words_of(visit, TITLE_DEFAULT, BODY_DEFAULT),
-        problem=explain(visit.problem),
+        problem=explain_channel(visit.problem),
         services=_SERVICES,
     )
 
 
-def explain(problem: RequestError | None) -> Problem:
+def explain_channel(problem: RequestError | None) -> Problem:
     """Return what is wrong with the form of a channel, in its own words."""
-    if problem is None:
-        return Problem()
-    field = (problem.param or "").partition("[")[0]
-    field = field if field in ("name", "url", "alerts", "title", "body") else ""
-    if problem.code == "parameter_missing" and field in _MISSING:
-        return Problem(_MISSING[field], field)
-    return Problem(problem.message, field)
+    return explain(problem, _FIELDS, _MISSING)
 
 
 def alerts_of(visit: Visit, channel: NotificationChannel | None) -> Alerts:
@@ -168,7 +153,7 @@ def settings_of(visit: Visit) -> Form:
     if visit.typed("tells") != SOME:
         params["alerts"] = ""
     elif chosen:
-        params["alerts"] = {str(number): one for number, one in enumerate(chosen)}
+        params["alerts"] = numbered(chosen)
     else:
         raise InvalidParamError("Choose at least one alert, or all of them.", param="alerts")
     return params

@@ -1,18 +1,20 @@
 """The overview: what was used today, which alerts fired, what needs a look."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from meterbell.channel import NotificationChannel
 from meterbell.dashboard.figures import DAY_MS
+from meterbell.dashboard.formats import percent
 from meterbell.dashboard.receivers import receiver_href, receiver_name
-from meterbell.dashboard.snippets import send_command
+from meterbell.dashboard.snippets import key_option, send_command
 from meterbell.dashboard.usage import Usage, usage_today
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Meter
 from meterbell.engine.value import format_value
 from meterbell.ids import AlertId
-from meterbell.ledger.deliveries import Receiver
-from meterbell.records import EndpointHealth, TriggerRecord, WebhookEndpoint
+from meterbell.ledger.deliveries import Receiver, health_of
+from meterbell.records import TriggerRecord, WebhookEndpoint
 from meterbell.store.tables import trigger
 
 _METERS_MAX = 8
@@ -96,10 +98,11 @@ async def _view(visit: Visit) -> OverviewView:
     meters.sort(key=lambda meter: (meter.status != "active", -meter.created))
     shown = meters[:_METERS_MAX]
     active = sum(_active_alerts(visit, meter) for meter in meters)
+    fired = await visit.figures.fired_in_mode(livemode=visit.livemode)
     has_alert = any(alert.livemode == visit.livemode for alert in state.alerts.values())
     return OverviewView(
-        fired_today=await visit.figures.fired_on(today, livemode=visit.livemode),
-        fired_yesterday=await visit.figures.fired_on(today - 1, livemode=visit.livemode),
+        fired_today=fired.by_day[today],
+        fired_yesterday=fired.by_day[today - 1],
         alerts_active=active,
         alerts_href=visit.url("/alerts"),
         failing=_failing(visit),
@@ -109,7 +112,7 @@ async def _view(visit: Visit) -> OverviewView:
             for meter, usage in zip(shown, await usage_today(visit, shown), strict=True)
         ],
         meters_more=max(len(meters) - _METERS_MAX, 0),
-        triggers=await _triggers(visit),
+        triggers=_triggers(visit, fired.latest),
         steps=_steps(visit, meters, has_alert=has_alert),
     )
 
@@ -133,7 +136,7 @@ async def _nearest(visit: Visit) -> list[NearLine]:
             customer=item.customer,
             usage=format_value(item.usage),
             threshold=item.alert.gte,
-            percent=int(item.share * 100),
+            percent=percent(item.share),
         )
         for item in found.items
         if item.usage > 0
@@ -147,9 +150,9 @@ def _failing(visit: Visit) -> list[FailingLine]:
     receivers: list[Receiver] = [*objects.fetch_all(WebhookEndpoint, livemode=visit.livemode)]
     receivers += objects.fetch_all(NotificationChannel, livemode=visit.livemode)
     for endpoint in receivers:
-        health = objects.fetch(EndpointHealth, endpoint=endpoint.id)
+        health = health_of(objects, endpoint.id)
         is_disabled = endpoint.status == "disabled"
-        if health is None or (health.failing_since_ms is None and not is_disabled):
+        if health.failing_since_ms is None and not is_disabled:
             continue
         if is_disabled and health.disabled_reason in (None, "user"):
             continue  # somebody wanted that
@@ -166,9 +169,8 @@ def _failing(visit: Visit) -> list[FailingLine]:
     return lines
 
 
-async def _triggers(visit: Visit) -> list[TriggerLine]:
-    """Return the latest triggers of this mode."""
-    numbers = await visit.figures.latest(livemode=visit.livemode)
+def _triggers(visit: Visit, numbers: Collection[int]) -> list[TriggerLine]:
+    """Return the triggers with some numbers, latest first."""
     found = visit.services.store.reader.find(
         TriggerRecord, trigger.c.number.in_(numbers), order_by=trigger.c.number.desc()
     )
@@ -192,7 +194,7 @@ def _steps(visit: Visit, meters: list[Meter], *, has_alert: bool) -> list[Step]:
     )
     if meters and has_alert and has_usage:
         return []
-    flag = " --api-key sk_live_…" if visit.livemode else ""
+    flag = key_option(livemode=visit.livemode)
     name = meters[0].event_name if meters else "requests"
     return [
         Step(

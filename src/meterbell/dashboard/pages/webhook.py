@@ -11,29 +11,28 @@ from meterbell.dashboard.endpoints import (
     send_test_event,
     switch_endpoint,
 )
-from meterbell.dashboard.lists import PAGE_ITEMS, Listed, cursors, listed
+from meterbell.dashboard.finding import find_event
+from meterbell.dashboard.lists import PAGE_ITEMS
 from meterbell.dashboard.pages.webhooks import WentLine, kind_of, went_line
+from meterbell.dashboard.receivers import deliveries_to, state_of_receiver
 from meterbell.dashboard.snippets import verify_snippet
 from meterbell.dashboard.states import (
     State,
     again_words,
     outcome_words,
     state_of_delivery,
-    state_of_endpoint,
 )
+from meterbell.dashboard.tabs import Tab, filter_tabs
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
 from meterbell.errors import InvalidParamError
 from meterbell.records import (
     Attempt,
     Delivery,
     DeliveryStatus,
-    EndpointHealth,
-    Event,
-    ThinEvent,
     WebhookEndpoint,
 )
 from meterbell.store import tables
-from meterbell.store.deliveries import COUNT_MAX, STATUSES, page_deliveries
+from meterbell.store.deliveries import COUNT_MAX, STATUSES
 from meterbell.wire.deliveries import delivery_id
 
 _TABS: tuple[tuple[str, str, tuple[DeliveryStatus, ...]], ...] = (
@@ -72,20 +71,10 @@ class DeliveryLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Tab:
-    """Deliveries of some states."""
-
-    label: str
-    href: str
-    is_here: bool
-
-
-@dataclass(frozen=True, slots=True)
 class WebhookView:
     """Everything on the page.
 
     Attributes:
-        failed: How many deliveries failed, counted up to a bound.
         periods: Since when to send again what failed: seconds, and words.
     """
 
@@ -97,37 +86,34 @@ class WebhookView:
     lines: list[DeliveryLine]
     newer: str
     older: str
-    failed: int
     periods: Sequence[tuple[str, str]]
     snippet: str
 
 
 async def _view(visit: Visit) -> WebhookView:
-    endpoint, objects = find_endpoint(visit), visit.services.store.reader
-    health = objects.fetch(EndpointHealth, endpoint=endpoint.id)
+    endpoint = find_endpoint(visit)
     went = (await visit.figures.attempts.last_day()).get(endpoint.id) or Went()
     here = visit.typed("state")
     counts = {status: _count(visit, endpoint, status) for status in STATUSES}
     statuses = next((found for key, _, found in _TABS if key == here), STATUSES)
-    page = _deliveries(visit, endpoint, statuses)
+    page = deliveries_to(visit, endpoint, statuses)
     answers = _answers(visit, page.items)
     return WebhookView(
         endpoint=endpoint,
         kind=kind_of(endpoint),
-        state=state_of_endpoint(endpoint, health, now_ms=visit.services.clock.now_ms()),
+        state=state_of_receiver(visit, endpoint),
         went=went_line(went),
-        tabs=[
-            Tab(
-                label=f"{label} {_counted(sum(counts[status] for status in found))}",
-                href=visit.here(state=key, after=None, before=None, notice=None),
-                is_here=key == here,
-            )
-            for key, label, found in _TABS
-        ],
+        tabs=filter_tabs(
+            visit,
+            "state",
+            [
+                (key, f"{label} {_counted(sum(counts[status] for status in found))}")
+                for key, label, found in _TABS
+            ],
+        ),
         lines=[_line(visit, delivery, answers) for delivery in page.items],
         newer=page.newer,
         older=page.older,
-        failed=counts["failed"],
         periods=PERIODS,
         snippet=verify_snippet(),
     )
@@ -146,21 +132,6 @@ def _counted(number: int) -> str:
     return f"{number}" if number < COUNT_MAX else f"{COUNT_MAX}+"
 
 
-def _deliveries(
-    visit: Visit, endpoint: WebhookEndpoint, statuses: Sequence[DeliveryStatus]
-) -> Listed[Delivery]:
-    after, before = cursors(visit)
-    found = page_deliveries(
-        visit.services.store.reader,
-        endpoint.id,
-        statuses=statuses,
-        limit=PAGE_ITEMS,
-        after=after,
-        before=before,
-    )
-    return listed(visit, found)
-
-
 def _answers(visit: Visit, deliveries: Sequence[Delivery]) -> Mapping[int, str]:
     """Return what came of the last attempt, by the deliveries' numbers."""
     attempts = visit.services.store.reader.find(
@@ -173,10 +144,7 @@ def _answers(visit: Visit, deliveries: Sequence[Delivery]) -> Mapping[int, str]:
 
 
 def _line(visit: Visit, delivery: Delivery, answers: Mapping[int, str]) -> DeliveryLine:
-    objects = visit.services.store.reader
-    event = objects.get(Event, delivery.event, livemode=visit.livemode) or objects.get(
-        ThinEvent, delivery.event, livemode=visit.livemode
-    )
+    event = find_event(visit, delivery.event)
     href = visit.url(f"/deliveries/{delivery_id(delivery)}")
     return DeliveryLine(
         href=href,

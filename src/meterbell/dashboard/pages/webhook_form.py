@@ -12,13 +12,19 @@ from meterbell.dashboard.endpoints import (
     roll_secret,
     update_endpoint,
 )
+from meterbell.dashboard.problems import Problem, explain
 from meterbell.dashboard.snippets import verify_snippet
 from meterbell.dashboard.visit import Action, Done, Page, Route, Visit
-from meterbell.errors import InvalidParamError, RequestError
+from meterbell.errors import InvalidParamError
 from meterbell.records import WebhookEndpoint
 
 ALL, CHOSEN = "all", "chosen"
-_FIELDS = {"url": "url", "webhook_endpoint.url": "url", "description": "description"}
+_FIELDS = {
+    "url": "url",
+    "webhook_endpoint.url": "url",
+    "description": "description",
+    "enabled_events": "events",
+}
 """Fields of the form by the APIs' names of what they hold."""
 
 _NO_URL = "Say where events are posted: https://…"
@@ -47,8 +53,6 @@ class FormView:
         title: The page's.
         endpoint: What is changed, or was made; None for a new one.
         which: `all` events or the `chosen`.
-        problem: What is wrong, in a sentence.
-        field: The field at fault; empty if none is.
         secret: Of the endpoint that was made just now.
     """
 
@@ -58,14 +62,9 @@ class FormView:
     description: str
     which: str
     choices: list[EventChoice]
-    problem: str
-    field: str
+    problem: Problem
     secret: str
     snippet: str
-
-    def problem_of(self, field: str) -> str:
-        """Return what is wrong with a field."""
-        return self.problem if field == self.field else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,6 @@ def _form(
     subscribed = before.enabled_events if before else [SENT_EVENTS[0][0]]
     chosen = _chosen(visit) if is_sent else [name for name in subscribed if name != ALL_EVENTS]
     default = ALL if ALL_EVENTS in subscribed else CHOSEN
-    field, problem = _explained(visit.problem)
     return FormView(
         title=title,
         endpoint=before or made,
@@ -106,8 +104,7 @@ def _form(
         description=visit.typed("description", (before and before.description) or ""),
         which=visit.typed("events", default),
         choices=_choices(before, chosen),
-        problem=problem,
-        field=field,
+        problem=explain(visit.problem, _FIELDS),
         secret=visit.revealed,
         snippet=verify_snippet(visit.revealed),
     )
@@ -151,15 +148,6 @@ def _url(visit: Visit) -> str:
     if not url:
         raise InvalidParamError(_NO_URL, param="url")
     return url
-
-
-def _explained(problem: RequestError | None) -> tuple[str, str]:
-    """Return the field at fault and what is wrong with it."""
-    if problem is None:
-        return "", ""
-    param = problem.param or ""
-    is_events = param.startswith("enabled_events")
-    return "events" if is_events else _FIELDS.get(param, ""), problem.message
 
 
 async def _create(visit: Visit) -> Visit:

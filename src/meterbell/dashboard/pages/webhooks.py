@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from meterbell.dashboard.attempt_figures import Went
 from meterbell.dashboard.endpoints import ALL_EVENTS
-from meterbell.dashboard.states import State, outcome_words, state_of_endpoint
+from meterbell.dashboard.receivers import state_of_receiver
+from meterbell.dashboard.states import State, outcome_words
 from meterbell.dashboard.visit import Nav, Page, Route, Visit
-from meterbell.records import EndpointHealth, WebhookEndpoint
+from meterbell.records import WebhookEndpoint
 
 _NAMED_EVENTS = 2
 
@@ -56,14 +57,13 @@ async def _view(visit: Visit) -> WebhooksView:
 
 
 def _line(visit: Visit, endpoint: WebhookEndpoint, went: Went) -> EndpointLine:
-    health = visit.services.store.reader.fetch(EndpointHealth, endpoint=endpoint.id)
     return EndpointLine(
         url=endpoint.url,
         href=visit.url(f"/webhooks/{endpoint.id}"),
         label=endpoint.name or endpoint.description or "",
         kind=kind_of(endpoint),
         events=events_of(endpoint),
-        state=state_of_endpoint(endpoint, health, now_ms=visit.services.clock.now_ms()),
+        state=state_of_receiver(visit, endpoint),
         went=went_line(went),
     )
 
