@@ -9,7 +9,7 @@ from meterbell.dashboard.visit import Visit
 from meterbell.ledger import deliveries
 from meterbell.ledger.deliveries import Receiver
 from meterbell.records import Delivery, DeliveryStatus
-from meterbell.store.deliveries import page_deliveries
+from meterbell.store.deliveries import health_of, page_deliveries
 
 
 def find_receiver(visit: Visit, receiver_id: str) -> Receiver | None:
@@ -20,7 +20,7 @@ def find_receiver(visit: Visit, receiver_id: str) -> Receiver | None:
 
 def state_of_receiver(visit: Visit, receiver: Receiver) -> State:
     """Return how an endpoint or a channel is."""
-    health = deliveries.health_of(visit.services.store.reader, receiver.id)
+    health = health_of(visit.services.store.reader, receiver.id)
     return state_of_endpoint(receiver, health, now_ms=visit.services.clock.now_ms())
 
 

@@ -13,8 +13,9 @@ from meterbell.dashboard.visit import Nav, Page, Route, Visit
 from meterbell.engine.model import Meter
 from meterbell.engine.value import format_value
 from meterbell.ids import AlertId
-from meterbell.ledger.deliveries import Receiver, health_of
+from meterbell.ledger.deliveries import Receiver
 from meterbell.records import TriggerRecord, WebhookEndpoint
+from meterbell.store.deliveries import health_of
 from meterbell.store.tables import trigger
 
 _METERS_MAX = 8
