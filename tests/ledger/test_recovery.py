@@ -192,7 +192,9 @@ async def test_a_damaged_checkpoint_is_noticed_and_replaced_by_replay(
         files = list((tmp_path / KEYS_FOLDER).glob("identifiers-test/*.keys"))
         assert files
         for file in files:
-            file.write_bytes(file.read_bytes()[:-1] + b"?")
+            data = bytearray(file.read_bytes())
+            data[-1] ^= 1
+            file.write_bytes(data)
 
     state, replayed, mismatches = recovered_state(path)
 

@@ -91,7 +91,9 @@ async def test_a_damaged_row_is_noticed_and_told(api: Api, meter: str) -> None:
     store = api.services.store
     await store_hours(api)
     (row,) = store.read_hours([(0, -1, 2**40)], first=0, last=2**40)
-    damaged = row._replace(sequence=row.sequence - 1, data=row.data[:-9] + b"?" + row.data[-8:])
+    data = bytearray(row.data)
+    data[-9] ^= 1
+    damaged = row._replace(sequence=row.sequence - 1, data=bytes(data))
     with store.transaction():
         store.save_hours(damaged)
 
