@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import random  # noqa: TID251 - the seed is printed
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -13,6 +14,10 @@ from tests.hypothesis_profiles import load_profile
 SEED_VARIABLE = "METERBELL_TEST_SEED"
 
 load_profile()
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell's background job ignores interrupts, and so would the commands that tests end by one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
