@@ -4,8 +4,10 @@ import gzip
 from collections.abc import Sequence
 from http import HTTPStatus
 
+import structlog
 from starlette.responses import Response, StreamingResponse
 
+from meterbell.api.errors import answer_to
 from meterbell.wire.form import parse_form
 
 BODY_BYTES_MAX = 64 * 1024
@@ -20,6 +22,8 @@ _SECURITY = {
 _COMPRESSED_FROM_BYTES = 1024
 _COMPRESSION_LEVEL = 5
 
+logger = structlog.get_logger(__name__)
+
 
 def security(frame_origins: Sequence[str] = ()) -> dict[str, str]:
     """Return the headers of every answer; sites other than the given ones may not frame a page."""
@@ -31,6 +35,15 @@ def security(frame_origins: Sequence[str] = ()) -> dict[str, str]:
     )
     headers = {**_SECURITY, "content-security-policy": policy}
     return headers if frame_origins else {**headers, "x-frame-options": "DENY"}
+
+
+def explained(error: Exception, *, path: str) -> tuple[HTTPStatus, str]:
+    """Return the status of an error and what to say of it; what is our own fault is logged."""
+    found, body = answer_to(error)
+    status = HTTPStatus(found.status)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("page failed unexpectedly", path=path, exc_info=error)
+    return status, body["error"]["message"]
 
 
 def texts_of(query: bytes) -> dict[str, str]:

@@ -7,7 +7,6 @@ happened on the way.
 from dataclasses import replace
 from http import HTTPStatus
 
-import structlog
 from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import compile_path
@@ -20,6 +19,7 @@ from meterbell.dashboard.answers import (
     BODY_BYTES_MAX,
     NOT_KEPT,
     compressed,
+    explained,
     security,
     texts_of,
     wrong_host,
@@ -76,8 +76,6 @@ _TITLES = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Not available now",
     HTTPStatus.TOO_MANY_REQUESTS: "Too much at once",
 }
-
-logger = structlog.get_logger(__name__)
 
 
 class Dashboard:
@@ -177,13 +175,14 @@ class Dashboard:
     ) -> Response:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         route, ids = self._find(method, visit.path)
-        form = {}
+        form, form_token = {}, ""
         if method == "POST":
             body = await read_body(receive, headers, bytes_max=BODY_BYTES_MAX)
             require_form(headers, body)
             form = parse_form(body)
-            require_own_form(visit.session, form.pop(CSRF_FIELD, ""), headers, site)
-        visit = replace(visit, ids=ids, query=texts_of(scope["query_string"]), form=form)
+            form_token = require_own_form(visit.session, form.pop(CSRF_FIELD, ""), headers, site)
+        query = texts_of(scope["query_string"])
+        visit = replace(visit, ids=ids, query=query, form=form, form_token=form_token)
         refusal = _refusal(route, visit, headers)
         if refusal is not None:
             return refusal
@@ -314,14 +313,10 @@ class Dashboard:
 
     def _explain(self, error: Exception, visit: Visit) -> Response:
         """Return the page that says what went wrong."""
-        found, body = answer_to(error)
-        status = HTTPStatus(found.status)
-        is_unforeseen = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        if is_unforeseen and not isinstance(error, OverloadedError):
-            logger.error("page failed unexpectedly", path=visit.path, exc_info=error)
+        status, message = explained(error, path=visit.path)
         view = {
             "title": _TITLES.get(status, "Something is wrong"),
-            "message": body["error"]["message"],
+            "message": message,
             "request_id": visit.request_id,
         }
         html = self._templates.render("error.html", self._context(None, visit, view))

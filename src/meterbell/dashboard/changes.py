@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from meterbell.api.call import Call, Operation
+from meterbell.api.idempotency import answer_once, digest_params
 from meterbell.api.params import read_params
 from meterbell.api.routes import OPERATIONS
 from meterbell.api.v2.bodies import decode_body
@@ -24,6 +27,7 @@ from meterbell.wire.json import encode_json
 T = TypeVar("T")
 Write = Callable[[Transaction], dict[str, Any]]
 
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _OPERATIONS = {(operation.method, operation.path): operation for operation in OPERATIONS}
 _V2_ROUTES = {(route.method, route.path): route for route in V2_ROUTES}
 
@@ -64,6 +68,14 @@ class Changer(Protocol):
         """The page's, without anything secret."""
 
     @property
+    def form(self) -> Form:
+        """What was sent."""
+
+    @property
+    def form_token(self) -> str:
+        """What only this rendering of the form holds; empty if nothing tells it from others."""
+
+    @property
     def actor(self) -> str:
         """The name in the audit log."""
 
@@ -85,6 +97,7 @@ async def change(
     ids: Mapping[str, str] | None = None,
     object_id: str | None = None,
     details: Mapping[str, object] | None = None,
+    is_once: bool = False,
 ) -> dict[str, Any]:
     """Do what the API does with the same parameters, and return what it would answer.
 
@@ -96,6 +109,8 @@ async def change(
         ids: Values of the placeholders in the operation's path.
         object_id: What was changed; what the answer is by default.
         details: For the audit log, no secrets; the parameters by default.
+        is_once: Whether a form that is sent again does nothing more, see `once`. For what makes
+            something; what is undone and done again is done as often as it is asked for.
 
     Raises:
         RequestError: The API would refuse it.
@@ -103,7 +118,34 @@ async def change(
     command = await command_of(
         visit, operation, params, action=action, ids=ids, object_id=object_id, details=details
     )
-    return await visit.services.committer.execute(command)
+    return await visit.services.committer.execute(once(visit, command) if is_once else command)
+
+
+def once(visit: Changer, write: Write) -> Write:
+    """Return a command that runs once for a form, and answers later sendings like the first.
+
+    It is the API's idempotency, with the form's own token. What was typed belongs to the key: who
+    goes back and types something else wants something else. A failure is not kept.
+    """
+    if not visit.form_token:
+        return write
+    digest = digest_params(visit.form)
+
+    def command(transaction: Transaction) -> dict[str, Any]:
+        reply, _ = answer_once(
+            transaction,
+            visit.services.vault,
+            key=f"form {visit.form_token} {digest.hex()}",
+            livemode=visit.livemode,
+            request=f"POST {visit.path}",
+            digest=digest,
+            request_id=visit.request_id,
+            run=lambda: encode_json(write(transaction)),
+            keeps_failures=False,
+        )
+        return _decode(reply.body)
+
+    return command
 
 
 async def command_of(
@@ -133,6 +175,7 @@ async def change_v2(
     *,
     action: str,
     ids: Mapping[str, str] | None = None,
+    is_once: bool = False,
 ) -> dict[str, Any]:
     """Do what the v2 API does with the same body; as `change` in everything else.
 
@@ -146,7 +189,7 @@ async def change_v2(
         call = await route.prepare(call, decoded)
     write = partial(route.write, call, decoded)
     command = _noted(visit, write, action, object_id=None, details=body)
-    return await visit.services.committer.execute(command)
+    return await visit.services.committer.execute(once(visit, command) if is_once else command)
 
 
 def _noted(

@@ -6,7 +6,7 @@ customer nor anything else that decides about that comes from a form.
 
 from typing import Any
 
-from meterbell.dashboard.changes import command_of, post
+from meterbell.dashboard.changes import command_of, once, post
 from meterbell.dashboard.customer_visit import CustomerVisit
 from meterbell.errors import LimitReachedError, NotFoundError, PermissionDeniedError
 from meterbell.ids import AlertId, MeterId
@@ -34,9 +34,9 @@ async def set_alert(visit: CustomerVisit) -> None:
     run = await command_of(visit, post("/v1/billing/alerts"), _params(visit), action="alert.create")
     meter = MeterId(visit.typed("meter").strip())
 
-    def command(transaction: Transaction) -> None:
+    def command(transaction: Transaction) -> dict[str, Any]:
         _require_room(visit, transaction, meter)
-        answer: dict[str, Any] = run(transaction)
+        answer = run(transaction)
         transaction.objects.insert(
             CustomerAlert(
                 alert=answer["id"],
@@ -45,8 +45,9 @@ async def set_alert(visit: CustomerVisit) -> None:
                 created=transaction.now,
             )
         )
+        return answer
 
-    await visit.services.committer.execute(command)
+    await visit.services.committer.execute(once(visit, command))
 
 
 async def archive_alert(visit: CustomerVisit) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from http import HTTPStatus
 
-import structlog
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -21,13 +20,14 @@ from meterbell.dashboard.answers import (
     BODY_BYTES_MAX,
     NOT_KEPT,
     compressed,
+    explained,
     security,
     texts_of,
     wrong_host,
 )
 from meterbell.dashboard.customer_alerts import archive_alert, set_alert
 from meterbell.dashboard.customer_view import view_customer
-from meterbell.dashboard.customer_visit import CustomerVisit
+from meterbell.dashboard.customer_visit import ACTOR, CustomerVisit
 from meterbell.dashboard.session import find_site, require_own_site
 from meterbell.dashboard.templates import Templates
 from meterbell.errors import (
@@ -53,8 +53,6 @@ PER_SECOND_MAX = 20
 
 _ENDED = "This link has ended. You get a new one where you got this one."
 _UNKNOWN = "This link is not valid. You get a new one where you got this one."
-
-logger = structlog.get_logger(__name__)
 
 
 class CustomerPages:
@@ -127,14 +125,15 @@ class CustomerPages:
         """
         if claims is None:
             raise NotFoundError(_UNKNOWN)
-        if not self._asked.allows(
-            (claims.livemode, claims.customer), self._services.clock.now_ms()
-        ):
+        now_ms = self._services.clock.now_ms()
+        # Whoever still has an ended link takes nothing from those whose link works.
+        if now_ms >= claims.expires_at * 1000:
+            raise NotFoundError(_ENDED)
+        if not self._asked.allows((claims.livemode, claims.customer), now_ms):
             raise TooManyAttemptsError("This page is asked for too often. Try again in a moment.")
         objects = self._services.store.reader
         customer = objects.get(Customer, claims.customer, livemode=claims.livemode)
-        is_over = self._services.clock.now_ms() >= claims.expires_at * 1000
-        if is_over or customer is None or customer.deleted:
+        if customer is None or customer.deleted:
             raise NotFoundError(_ENDED)
         return claims, customer
 
@@ -151,6 +150,7 @@ class CustomerPages:
         context = {
             "visit": visit,
             "view": await view_customer(visit),
+            "form_token": self._services.ids.token(22),
             "theme": visit.claims.theme,
             "theme_href": f"{visit.place}/theme.css" if visit.claims.accent else "",
         }
@@ -159,16 +159,14 @@ class CustomerPages:
 
     def _explain(self, error: Exception, claims: PageClaims | None) -> Response:
         """Return the page that says what went wrong; nothing of the customer is on it."""
-        found, body = answer_to(error)
-        if found.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("customer page failed", exc_info=error)
+        status, message = explained(error, path=ACTOR)
         context = {
-            "message": body["error"]["message"],
+            "message": message,
             "theme": claims.theme if claims is not None else "auto",
             "theme_href": "",
         }
         html = self._templates.render("customer_problem.html", context)
-        return Response(html, found.status, media_type="text/html")
+        return Response(html, status, media_type="text/html")
 
 
 def _parts(scope: Scope) -> tuple[str, str]:

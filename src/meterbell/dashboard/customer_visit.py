@@ -50,6 +50,12 @@ class CustomerVisit:
         return ACTOR
 
     @property
+    def form_token(self) -> str:
+        """What only this rendering of the form holds, with whose page it is on."""
+        token = self.typed("once")
+        return f"{self.id} {token}" if token else ""
+
+    @property
     def actor(self) -> str:
         """Who changes something."""
         return ACTOR

@@ -60,7 +60,8 @@ async def create_endpoint(
     params = _params(url=url, events=events)
     if description:
         params["description"] = description
-    made = await change(visit, post(_ALL), params, action="webhook_endpoint.create")
+    action = "webhook_endpoint.create"
+    made = await change(visit, post(_ALL), params, action=action, is_once=True)
     return made["id"], made["secret"]
 
 
@@ -130,10 +131,13 @@ async def roll_secret(visit: Visit, endpoint: WebhookEndpoint, *, expire_in: int
     action, ids = "webhook_endpoint.roll_secret", {"id": endpoint.id}
     if endpoint.is_destination:
         route = post_v2(f"{_ONE_V2}/roll_secret")
-        answer = await change_v2(visit, route, {"expire_in": expire_in}, action=action, ids=ids)
+        answer = await change_v2(
+            visit, route, {"expire_in": expire_in}, action=action, ids=ids, is_once=True
+        )
         return str(answer["webhook_endpoint"]["signing_secret"])
     params: Form = {"expire_in": str(expire_in)}
-    answer = await change(visit, post(f"{_ONE}/roll_secret"), params, action=action, ids=ids)
+    operation = post(f"{_ONE}/roll_secret")
+    answer = await change(visit, operation, params, action=action, ids=ids, is_once=True)
     return str(answer["secret"])
 
 

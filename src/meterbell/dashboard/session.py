@@ -93,8 +93,8 @@ def require_own_site(headers: Mapping[bytes, bytes], site: Site) -> None:
 
 def require_own_form(
     session: str, form_token: object, headers: Mapping[bytes, bytes], site: Site
-) -> None:
-    """Refuse a change that none of our own pages asked for.
+) -> str:
+    """Return the token of a form; refuse a change that none of our own pages asked for.
 
     Raises:
         PermissionDeniedError: It comes from elsewhere, or its page is older than the session.
@@ -106,6 +106,7 @@ def require_own_form(
         raise PermissionDeniedError(
             "The page that this was sent from is out of date. Go back, reload it, and try again."
         )
+    return text
 
 
 def _mac(session: str, nonce: str) -> str:

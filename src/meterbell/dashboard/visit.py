@@ -41,6 +41,7 @@ class Visit:
         ids: Values of the path's placeholders.
         query: What stands behind the question mark.
         form: What was sent.
+        form_token: What only this rendering of the form holds; empty if nothing was sent.
         user: Who is signed in; None on the pages that need nobody.
         session: The cookie, from which the tokens in forms are made.
         is_secure: Whether the browser came over https.
@@ -64,6 +65,7 @@ class Visit:
     address: str
     request_id: str
     theme: str
+    form_token: str = ""
     problem: RequestError | None = None
     revealed: str = ""
 

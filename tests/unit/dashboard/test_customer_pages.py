@@ -4,13 +4,19 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
+import pytest
+from structlog.testing import capture_logs
 
 from meterbell.api.v1.customer_pages import KEY_PURPOSE
+from meterbell.dashboard.answers import explained
+from meterbell.dashboard.customer_app import PER_SECOND_MAX
+from meterbell.errors import OverloadedError
 from meterbell.ids import RandomIds
 from meterbell.records import RequestEntry
 from meterbell.requestlog.redaction import shown_path
 from meterbell.vault import Vault, generate_key
 from meterbell.wire.page_tokens import sign_page
+from tests.builders import NOW
 from tests.unit.api.running import LIVE_KEY, Api
 from tests.unit.dashboard.linked import CLAIMS, Pages, require_only_own
 from tests.unit.dashboard.visiting import Visitor
@@ -22,6 +28,7 @@ async def test_a_page_shows_usage_and_progress_and_no_names_of_alerts(pages: Pag
     assert shown.status == 200
     assert "Usage of <i>Ada</i>" in shown.words
     assert "<i>Ada" not in shown.text
+    assert "<bdi>&lt;i&gt;Ada&lt;/i&gt;</bdi>" in shown.text, "it turns nothing beside it around"
     assert "In the last 30 days 12" in shown.words
     assert "120 %" in shown.words
     assert "Set an alert" in shown.words
@@ -107,6 +114,27 @@ async def test_a_link_ends_when_it_says_so(pages: Pages) -> None:
     pages.api.clock.advance(seconds=1)
 
     await require_nothing(pages, link, "This link has ended")
+
+
+async def test_an_ended_link_takes_nothing_from_those_that_work(pages: Pages) -> None:
+    ended, link = await pages.signed(expires_at=NOW - 1), await pages.signed()
+    for _ in range(PER_SECOND_MAX + 1):
+        assert (await pages.browser.get(ended)).status == 404
+
+    shown = [await pages.browser.get(link) for _ in range(PER_SECOND_MAX + 1)]
+
+    assert [page.status for page in shown] == [200] * PER_SECOND_MAX + [429]
+    assert "asked for too often" in shown[-1].words
+
+
+@pytest.mark.parametrize(("error", "logged"), [(OverloadedError("Full."), 0), (OSError(), 1)])
+def test_that_there_is_too_much_to_do_is_not_logged_as_a_failure(
+    error: Exception, logged: int
+) -> None:
+    with capture_logs() as logs:
+        explained(error, path="/alerts")
+
+    assert [(line["path"], line["exc_info"]) for line in logs] == [("/alerts", error)] * logged
 
 
 async def require_nothing(pages: Pages, link: str, why: str) -> None:

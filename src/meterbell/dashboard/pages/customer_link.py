@@ -52,7 +52,8 @@ async def _make(visit: Visit) -> Visit:
         params["allow_alerts"] = "true"
     if origin := visit.typed("origin").strip():
         params["frame_origins"] = {"0": origin}
-    made = await change(visit, post("/v1/customer_pages"), params, action="customer_page.create")
+    operation = post("/v1/customer_pages")
+    made = await change(visit, operation, params, action="customer_page.create", is_once=True)
     return replace(visit, revealed=made["url"])
 
 

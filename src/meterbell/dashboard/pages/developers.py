@@ -1,5 +1,6 @@
 """Developers: API keys, snippets to begin with, and how this server is set up."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from meterbell.api.stored_keys import (
     revoke_key,
     roll_key,
 )
-from meterbell.dashboard.changes import change_own, note
+from meterbell.dashboard.changes import Write, change_own, note, once
 from meterbell.dashboard.problems import Problem, explain
 from meterbell.dashboard.snippets import Snippets, snippets
 from meterbell.dashboard.tabs import Tab, section_tabs
@@ -26,6 +27,7 @@ from meterbell.ledger.transaction import Transaction
 from meterbell.records import ApiKey, Permission
 from meterbell.settings import SECRETS, Settings
 from meterbell.store.tables import api_key
+from meterbell.vault import Vault, VaultKey
 
 SECTION = "/developers"
 MAY: dict[Permission, str] = {
@@ -164,14 +166,30 @@ async def _create(visit: Visit) -> Visit:
     permission: Permission = params["permission"]
     name: str = params.get("name", "").strip()
 
-    def command(transaction: Transaction) -> str:
+    def command(transaction: Transaction) -> dict[str, str]:
         made = create_key(transaction, livemode=visit.livemode, permission=permission, name=name)
         details = {"permission": permission, "name": name, "last4": made.record.last4}
         note(transaction, visit, "key.create", object_id=made.record.id, details=details)
-        return made.text
+        return _sealed(visit, made.text)
 
-    text = await visit.services.committer.execute(command)
-    return replace(visit, form={}, revealed=text)
+    return await _reveal(visit, command)
+
+
+def _vault(visit: Visit) -> Vault:
+    """Return a vault that only who has the form can open: the server keeps no key, and no token."""
+    secret = hashlib.sha256(visit.form_token.encode()).digest()
+    return Vault([VaultKey("0" * 16, secret)], visit.services.ids)
+
+
+def _sealed(visit: Visit, text: str) -> dict[str, str]:
+    """Return a new key as the answer to its form is kept for a second sending."""
+    return {"key": _vault(visit).seal(text, about="key")}
+
+
+async def _reveal(visit: Visit, command: Write) -> Visit:
+    """Make a key, once for each form, and show it."""
+    made = await visit.services.committer.execute(once(visit, command))
+    return replace(visit, form={}, revealed=_vault(visit).open(made["key"], about="key"))
 
 
 def _find(visit: Visit, transaction: Transaction) -> ApiKey:
@@ -190,16 +208,15 @@ def _find(visit: Visit, transaction: Transaction) -> ApiKey:
 async def _roll(visit: Visit) -> Visit:
     folder = visit.services.settings.folder
 
-    def command(transaction: Transaction) -> str:
+    def command(transaction: Transaction) -> dict[str, str]:
         old = _find(visit, transaction)
         made = roll_key(transaction, old, ends_at=transaction.now + _OVERLAP_SECONDS)
         details = {"new": made.record.id, "last4": made.record.last4}
         note(transaction, visit, "key.roll", object_id=old.id, details=details)
         transaction.after_commit(partial(follow_key, folder, old, made.text))
-        return made.text
+        return _sealed(visit, made.text)
 
-    text = await visit.services.committer.execute(command)
-    return replace(visit, form={}, revealed=text)
+    return await _reveal(visit, command)
 
 
 async def _revoke(visit: Visit) -> Done:

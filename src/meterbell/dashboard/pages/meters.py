@@ -138,7 +138,8 @@ async def _create(visit: Visit) -> Done:
     }
     if (window := visit.typed("window", "any")) != "any":
         params["event_time_window"] = window
-    made = await change(visit, post("/v1/billing/meters"), params, action="meter.create")
+    operation = post("/v1/billing/meters")
+    made = await change(visit, operation, params, action="meter.create", is_once=True)
     return Done(visit.url(f"/meters/{made['id']}"), notice="meter_created")
 
 

@@ -136,7 +136,8 @@ async def _create(visit: Visit) -> Done:
     params: Form = {"alert_type": "usage_threshold", "usage_threshold": threshold}
     if title := visit.typed("title").strip():
         params["title"] = title
-    made = await change(visit, post("/v1/billing/alerts"), params, action="alert.create")
+    operation = post("/v1/billing/alerts")
+    made = await change(visit, operation, params, action="alert.create", is_once=True)
     return Done(visit.url(f"/alerts/{made['id']}"), notice="alert_created")
 
 

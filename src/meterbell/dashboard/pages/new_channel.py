@@ -181,6 +181,7 @@ async def _create(visit: Visit) -> Done:
         params,
         action="channel.create",
         details=without_url(params),
+        is_once=True,
     )
     return Done(visit.url(f"{SECTION}/{made['id']}"), notice="channel_created")
 

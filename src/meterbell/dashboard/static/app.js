@@ -239,9 +239,29 @@ for (const opener of document.querySelectorAll("[data-opens]")) {
   opener.addEventListener("click", () => document.getElementById(opener.dataset.opens).showModal());
 }
 
+// A form that is on its way is not sent again: its buttons wait for the next page, or a while.
+const underway = new WeakSet();
+
+function setWaiting(form, isWaiting) {
+  if (isWaiting) underway.add(form);
+  else underway.delete(form);
+  for (const button of form.querySelectorAll("button")) button.disabled = isWaiting;
+}
+
 document.addEventListener("submit", (event) => {
-  const question = event.target.dataset.confirm;
-  if (question && !confirm(question)) event.preventDefault();
+  const form = event.target;
+  const question = form.dataset.confirm;
+  if (underway.has(form) || (question && !confirm(question))) {
+    event.preventDefault();
+  } else if (form.getAttribute("method") === "post") {
+    setWaiting(form, true);
+    setTimeout(setWaiting, 10000, form, false);
+  }
+});
+
+// The way back may show a page as it was left.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) for (const form of document.forms) setWaiting(form, false);
 });
 
 // A menu closes when something else is clicked, or with Escape.
