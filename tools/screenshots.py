@@ -164,10 +164,11 @@ def picture_of(tab: Tab, *, height_max: int) -> bytes:
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, height_max)}
     image = Image.open(io.BytesIO(tab.screenshot(full_page=True, clip=clip))).convert("RGB")
     for colors in _COLORS:
-        # Text on plain ground: few colours and no loss are smaller than many with some.
-        few = image.quantize(colors, dither=Image.Dither.NONE).convert("RGB")
+        # Text on plain ground: few colours and no loss are smaller than many with some. An octree
+        # keeps the colour of what is small, such as a dot; the median cut made it grey.
+        few = image.quantize(colors, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         picture = io.BytesIO()
-        few.save(picture, "WEBP", lossless=True, quality=60, method=4)
+        few.convert("RGB").save(picture, "WEBP", lossless=True, quality=60, method=4)
         if len(picture.getvalue()) < BYTES_MAX:
             return picture.getvalue()
     raise RuntimeError(f"{tab.url} takes more than {BYTES_MAX} bytes")
