@@ -41,12 +41,14 @@ class TestCommitter(Committer):
 
     Attributes:
         refusals: Raised instead of doing what is asked, one for each request.
+        ahead: Done in the same commit as what is asked next, right before it.
         beside: Done in the same commit as what is asked next, right after it.
         refused: Set at each refusal.
     """
 
     __test__ = False
     refusals: Sequence[Exception] = ()
+    ahead: Command[Any] | None = None
     beside: Command[Any] | None = None
     refused: asyncio.Event
 
@@ -56,6 +58,10 @@ class TestCommitter(Committer):
             first, *self.refusals = self.refusals
             self.refused.set()
             raise first
+        if self.ahead is not None:
+            ahead, self.ahead = self.ahead, None
+            _, done = await asyncio.gather(super().execute(ahead), super().execute(command))
+            return done
         if self.beside is not None:
             beside, self.beside = self.beside, None
             done, _ = await asyncio.gather(super().execute(command), super().execute(beside))

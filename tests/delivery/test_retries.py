@@ -9,7 +9,9 @@ import pytest
 from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.outcome import Outcome
 from meterbell.ids import CountingIds
-from meterbell.ledger.deliveries import resend
+from meterbell.ledger.deliveries import forgive, resend
+from meterbell.ledger.transaction import Transaction
+from meterbell.records import WebhookEndpoint
 from tests.delivery.delivery_run import DeliveryRun, open_delivery
 from tests.delivery.receiver import Receiver, always, receiving
 from tests.support.vault import TEST_VAULT
@@ -307,3 +309,25 @@ async def test_d1_what_is_resent_while_its_attempt_is_recorded_is_sent_again(
         await run.until_statuses("succeeded")
 
         assert receiver.event_ids == [event.id, event.id]
+
+
+async def test_d3_what_is_resent_just_when_it_is_given_up_is_sent(tmp_path: Path) -> None:
+    async with open_delivery(tmp_path, start=False) as run, receiving() as receiver:
+        endpoint = await run.add_endpoint(receiver.url)
+        _, resent = await run.emit(2)
+        await run.change(endpoint, status="disabled")
+        run.clock.advance(seconds=5 * 3600)
+
+        def enable_and_resend(transaction: Transaction) -> None:
+            transaction.objects.update(WebhookEndpoint, status="enabled")
+            transaction.forget_endpoints()
+            forgive(transaction, endpoint)
+            resend(transaction, resent, endpoint)
+
+        # Both were found to be too old; the next that is committed is that they are given up.
+        run.committer.ahead = enable_and_resend
+        run.start()
+        await run.until_statuses("failed", "succeeded")
+
+        assert receiver.event_ids == [resent.id]
+        assert [attempt.delivery for attempt in run.attempts()] == [2]

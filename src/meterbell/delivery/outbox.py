@@ -26,7 +26,7 @@ from meterbell.ledger.deliveries import (
     Receiver,
     cancel_some,
     disable,
-    fail,
+    fail_old,
     find_receiver,
     find_waiting,
 )
@@ -215,7 +215,8 @@ class Outbox:
             waiting = find_waiting(self._store.reader, endpoint.id, after=after)
             old = [delivery for delivery in waiting if delivery.begun_ms < oldest]
             if old:
-                await self._committer.execute(partial(fail, waiting=old))
+                piece = partial(fail_old, waiting=old, begun_before_ms=oldest)
+                await self._committer.execute(piece)
             after = waiting[-1].number if len(waiting) == PIECE_MAX else 0
             if len(old) < PIECE_MAX:
                 return after

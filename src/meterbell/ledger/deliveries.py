@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
+from sqlalchemy import ColumnElement, func
 
 from meterbell.channel import CHANNEL_PREFIX, NotificationChannel
 from meterbell.ledger.transaction import Transaction
@@ -100,9 +101,18 @@ def find_waiting(objects: Objects, endpoint_id: str, *, after: int) -> Sequence[
     return _piece(objects, endpoint_id, "pending", after=after)
 
 
-def fail(transaction: Transaction, waiting: Sequence[Delivery]) -> None:
-    """Let a piece of what waits for an endpoint fail without another attempt."""
-    _end(transaction, waiting, status="failed")
+def fail_old(
+    transaction: Transaction, waiting: Sequence[Delivery], *, begun_before_ms: int
+) -> None:
+    """Let a piece of what waits for an endpoint fail without another attempt.
+
+    Args:
+        transaction: Where it happens.
+        waiting: The piece, as it was a moment ago.
+        begun_before_ms: What was resent meanwhile is not that old any more, and waits on.
+    """
+    begun_ms = func.coalesce(_delivery.resent_ms, _delivery.created_ms)
+    _end(transaction, waiting, begun_ms < begun_before_ms, status="failed")
 
 
 def _piece(
@@ -118,11 +128,17 @@ def _piece(
     )
 
 
-def _end(transaction: Transaction, waiting: Sequence[Delivery], *, status: DeliveryStatus) -> None:
+def _end(
+    transaction: Transaction,
+    waiting: Sequence[Delivery],
+    *where: ColumnElement[bool],
+    status: DeliveryStatus,
+) -> None:
     transaction.objects.update(
         Delivery,
         _delivery.number.in_([delivery.number for delivery in waiting]),
         _delivery.status == "pending",
+        *where,
         status=status,
         next_attempt_at_ms=None,
     )
