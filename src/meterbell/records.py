@@ -161,6 +161,11 @@ class EndpointHealth(Struct, frozen=True, kw_only=True):
     disabled_at_ms: int | None = None
     disabled_reason: DisabledReason | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its circuit is open."""
+        return self.openings > 0
+
 
 class Attempt(Struct, frozen=True, kw_only=True):
     """One HTTP try of a delivery.

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import ColumnElement
+from structlog.testing import capture_logs
 
 from meterbell.channel import NotificationChannel
 from meterbell.delivery.channels.announcer import Announcer, Sends
 from meterbell.delivery.channels.message import fill
-from meterbell.delivery.circuit import FAILING_MS_MAX, FAILURES_MAX, is_open
+from meterbell.delivery.circuit import FAILING_MS_MAX, FAILURES_MAX
 from meterbell.delivery.outcome import Outcome
 from meterbell.ledger.deliveries import CHANNEL_DISABLED
 from meterbell.ledger.transaction import Transaction
@@ -158,7 +159,7 @@ async def test_d2_a_channel_that_only_fails_is_probed_and_after_five_days_disabl
             await run.until_attempts(failures)
             probe_at_ms = health_of(run.store.reader, "nc_1").probe_at_ms
             run.advance_to((probe_at_ms or run.clock.now_ms()) + 1)
-        assert is_open(health_of(run.store.reader, "nc_1"))
+        assert health_of(run.store.reader, "nc_1").is_open
         run.advance_to(NOW * 1000 + FAILING_MS_MAX + 60_000)
         await run.until_attempts(FAILURES_MAX + 1)
         await run.until(lambda: run.store.reader.find(Event, type_is(CHANNEL_DISABLED)) != [])

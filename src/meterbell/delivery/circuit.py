@@ -43,7 +43,7 @@ def after_attempt(
     if health.failures == 1 or (health.probe_at_ms or 0) > now_ms:
         # Attempts that were in flight when a pause began change nothing about it.
         return health
-    if is_open(health):
+    if health.failures >= FAILURES_MAX:
         pause = min(PROBE_MS_MIN << min(health.openings, 16), PROBE_MS_MAX)
         openings = health.openings + 1
     else:
@@ -55,11 +55,6 @@ def after_attempt(
         openings=openings,
         probe_at_ms=now_ms + pause - spread + 2 * spread * jitter // JITTER_MAX,
     )
-
-
-def is_open(health: EndpointHealth) -> bool:
-    """Return whether an endpoint's circuit is open."""
-    return health.failures >= FAILURES_MAX
 
 
 def is_given_up(health: EndpointHealth, *, now_ms: int) -> bool:

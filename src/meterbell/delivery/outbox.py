@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from meterbell.clock import Clock
-from meterbell.delivery.circuit import after_attempt, is_given_up, is_open
+from meterbell.delivery.circuit import after_attempt, is_given_up
 from meterbell.delivery.outcome import Outcome
 from meterbell.delivery.schedule import (
     JITTER_MAX,
@@ -262,7 +262,7 @@ def _note(
     if reason is not None:
         disable(transaction, present, reason=reason)
         logger.warning("endpoint disabled", endpoint=endpoint.id, reason=reason)
-    elif is_open(after) and not is_open(before):
+    elif after.is_open and not before.is_open:
         logger.warning("circuit opened", endpoint=endpoint.id, failures=after.failures)
-    elif is_open(before) and not is_open(after):
+    elif before.is_open and not after.is_open:
         logger.info("circuit closed", endpoint=endpoint.id)

@@ -105,9 +105,9 @@ def render_resent(
 
 def circuit_state(health: EndpointHealth, *, now_ms: int) -> str:
     """Return `closed`, `open`, or `half_open` while a probe is due or under way."""
-    if health.openings == 0 or health.probe_at_ms is None:
+    if not health.is_open:
         return "closed"
-    return "open" if health.probe_at_ms > now_ms else "half_open"
+    return "open" if (health.probe_at_ms or 0) > now_ms else "half_open"
 
 
 def _instant(milliseconds: int | None) -> str | None:

@@ -11,10 +11,10 @@ from meterbell.delivery.circuit import (
     SLOTS,
     after_attempt,
     is_given_up,
-    is_open,
     slots,
 )
 from meterbell.records import EndpointHealth
+from meterbell.wire.deliveries import circuit_state
 
 WELL = EndpointHealth(endpoint="we_1")
 
@@ -39,8 +39,8 @@ def test_d2_a_circuit_opens_after_so_many_failures_in_a_row() -> None:
     nearly = failing_in_turn(FAILURES_MAX - 1)
     opened = failing(nearly, 1, now_ms=nearly.probe_at_ms or 0)
 
-    assert not is_open(nearly)
-    assert is_open(opened)
+    assert not nearly.is_open
+    assert opened.is_open
     assert opened.probe_at_ms == (nearly.probe_at_ms or 0) + PROBE_MS_MIN
     assert opened.failing_since_ms == 0
     assert after_attempt(opened, succeeded=True, now_ms=3000, jitter=0) == WELL
@@ -61,6 +61,20 @@ def test_d2_what_was_in_flight_when_it_opened_does_not_lengthen_the_pause() -> N
 
     assert (later.probe_at_ms, later.openings) == (opened.probe_at_ms, 1)
     assert later.failures == FAILURES_MAX + 3
+
+
+def test_d2_a_failure_that_was_in_flight_when_a_pause_began_opens_nothing() -> None:
+    """Of the pause, of what metrics count, and of what the log tells the same is true."""
+    nearly = failing_in_turn(FAILURES_MAX - 1)
+    at = nearly.probe_at_ms or 0
+    during = failing(nearly, 1, now_ms=at - 1)
+    after = failing(during, 1, now_ms=at)
+
+    assert (during.failures, during.is_open) == (FAILURES_MAX, False)
+    assert circuit_state(during, now_ms=at - 1) == "closed"
+    assert (after.is_open, after.openings) == (True, 1)
+    assert circuit_state(after, now_ms=at) == "open"
+    assert circuit_state(after, now_ms=after.probe_at_ms or 0) == "half_open"
 
 
 def test_d2_pauses_between_probes_grow_to_a_limit_and_are_spread() -> None:
