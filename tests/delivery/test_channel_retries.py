@@ -59,9 +59,9 @@ class Hanging:
 
 
 class Scripted:
-    """Sends nothing; what comes of each attempt is written beforehand."""
+    """Sends nothing; what comes of each attempt, or is raised, is written beforehand."""
 
-    def __init__(self, *outcomes: Outcome) -> None:
+    def __init__(self, *outcomes: Outcome | Exception) -> None:
         self._outcomes = list(outcomes)
         self.sent: list[tuple[str, str]] = []
 
@@ -69,7 +69,10 @@ class Scripted:
         assert not livemode
         assert title == "Used up"
         self.sent.append((url, body))
-        return self._outcomes.pop(0)
+        outcome = self._outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 def channel(channel_id: str = "nc_1", *, url: str = "json://x", **more: Any) -> NotificationChannel:  # noqa: ANN401
@@ -145,6 +148,22 @@ async def test_d3_a_failed_notice_is_sent_again_when_it_is_due_and_every_attempt
     assert logged == [(1, "status_503", 503, b"busy"), (2, "succeeded", 200, b"")]
     text = f"Used up/100/cus_1/mtr_gone/100.5/2026-01-01 00:00:00 UTC/test/{event.id}"
     assert sends.sent == [("json://secret", text)] * 2, "the same words again"
+
+
+async def test_d3_a_notice_that_fails_unexpectedly_is_sent_again_when_it_is_due(
+    tmp_path: Path,
+) -> None:
+    sends = Scripted(RuntimeError("the transport is closed"), Outcome("succeeded", 200))
+    async with open_delivery(tmp_path) as run:
+        with capture_logs() as logs:
+            await notify(run, sends, channel())
+            await run.until_attempts(1)
+        (delivery,) = run.deliveries()
+        run.advance_to(delivery.next_attempt_at_ms or 0)
+        await run.until_statuses("succeeded")
+
+        assert [a.outcome for a in run.attempts()] == ["internal_error", "succeeded"]
+        assert [line["event"] for line in logs] == ["notice failed unexpectedly"]
 
 
 async def test_d2_a_channel_that_only_fails_is_probed_and_after_five_days_disabled(

@@ -21,7 +21,7 @@ class Sends(Protocol):
     """What sends notices."""
 
     async def send(self, url: str, *, livemode: bool, title: str, body: str) -> Outcome:
-        """Send a notice and return what came of it; raises nothing."""
+        """Send a notice and return what came of it."""
 
 
 class Announcer:
@@ -57,4 +57,8 @@ class Announcer:
         except Exception:
             logger.exception("notice can't be sent", channel=channel.id, event_id=event.id)
             return Outcome("not_sendable")
-        return await self._notifier.send(url, livemode=channel.livemode, title=title, body=body)
+        try:
+            return await self._notifier.send(url, livemode=channel.livemode, title=title, body=body)
+        except Exception:
+            logger.exception("notice failed unexpectedly", channel=channel.id, event_id=event.id)
+            return Outcome("internal_error")

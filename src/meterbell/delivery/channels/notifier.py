@@ -163,7 +163,7 @@ class Notifier:
         job = Job(self._jobs, kind, seconds, url, livemode, **texts)
         try:
             helper = await self._started()
-        except OSError:
+        except (OSError, RuntimeError):  # as below
             logger.exception("the process for channels can't be started")
             return Done(job.id, outcome="internal_error")
         answer: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
