@@ -198,6 +198,12 @@ async def test_a_url_that_makes_no_sense_is_refused_with_the_reason() -> None:
         "xoxbTokenThatSomebodyPasted://x": "no URL of a service",
         "not a url": "no URL of a service",
         "syslog://": "own machine",
+        "jsons://example.com:65536/": "ports are numbers from 1 to 65535",
+        "jsons://example.com:0/": "ports are numbers from 1 to 65535",
+        "jsons://example.com/?port=65536": "ports are numbers from 1 to 65535",
+        "jsons://example.com/?port=web": "ports are numbers from 1 to 65535",
+        "matrixs://a:b@example.com:70000/#room": "ports are numbers from 1 to 65535",
+        "mailtos://a:b@example.com:70000/": "ports are numbers from 1 to 65535",
         "jsons://example.com/?verify=no": "certificates are always verified",
         "workflows://example.com:443/a/b/?template=/etc/passwd": "no files of the server",
     }
@@ -206,6 +212,13 @@ async def test_a_url_that_makes_no_sense_is_refused_with_the_reason() -> None:
 
     assert [url for url, reason in reasons.items() if reason not in (told[url] or "")] == []
     assert "Token" not in str(list(told.values())), "it may be a secret"
+
+
+async def test_the_last_port_that_there_is_may_be_used() -> None:
+    async with notifying() as notifier:
+        checked = await notifier.check("json://127.0.0.1:65535/", livemode=False)
+
+    assert checked.refusal is None
 
 
 # Services with a fixed address over https: only where that leads is changed, below everything else.

@@ -32,10 +32,13 @@ from meterbell.delivery.outcome import (
 
 _LAST_SECONDS = 0.5
 _PORT = 443
+_PORT_MAX = 65_535
 _ERROR, _REDIRECT = 400, 300
 # Nothing longer is echoed: it may be a token that somebody took for a URL.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}")
 _HTTP = re.compile(r"https?", re.IGNORECASE)
+# It is not echoed either: it may be a password.
+_NO_PORT = f"its port is none: ports are numbers from 1 to {_PORT_MAX}."
 _MALFORMED = "something in it is missing or malformed for {}://."
 
 
@@ -139,11 +142,21 @@ def _load(job: Job) -> tuple[Any, str]:
     refusal = refusal_of_scheme(scheme) or refusal_of_options(list(found.get("qsd", ())))
     if refusal is not None:
         return None, refusal
+    if not _is_port(found.get("port")):
+        return None, _NO_PORT
     plugin: Any = apprise.Apprise.instantiate(found, asset=_asset())
     if plugin is None:
         return None, _MALFORMED.format(scheme)
     refusal = _why_plain(plugin, scheme) if job.livemode else None
     return (plugin, "") if refusal is None else (None, refusal)
+
+
+def _is_port(port: int | str | None) -> bool:
+    """Return whether a URL's port can be dialled, which Apprise does not ask; it may have none."""
+    try:
+        return port in (None, "") or 0 < int(port) <= _PORT_MAX
+    except ValueError:
+        return False
 
 
 def _asset() -> apprise.AppriseAsset:
