@@ -11,7 +11,8 @@ from meterbell.delivery.outbox import Outbox
 from meterbell.delivery.sender import Sender
 from meterbell.ids import CountingIds
 from meterbell.ledger.transaction import Transaction
-from meterbell.records import ThinEvent
+from meterbell.records import Delivery, ThinEvent
+from meterbell.store import tables
 from meterbell.wire.signing import is_signed
 from meterbell.wire.versions import DEFAULT_API_VERSION
 from tests.delivery.delivery_run import LENIENT, open_delivery
@@ -166,6 +167,42 @@ async def test_d2_memory_holds_a_bounded_part_of_the_queue(tmp_path: Path) -> No
         lane.stop()
         gate.set()
         await running
+
+
+async def test_d2_memory_holds_a_bounded_part_of_the_queue_while_retries_become_due(
+    tmp_path: Path,
+) -> None:
+    """Each that becomes due makes the lane look into the database, though it has enough to do."""
+    retries, looks = 100, 20
+    sender = Sender(timeout_seconds=20, egress=LENIENT)
+    async with open_delivery(tmp_path, start=False) as run, receiving() as receiver:
+        endpoint = await run.add_endpoint(receiver.url)
+        await run.emit(3 * QUEUE_MAX + retries)
+        now_ms = run.clock.now_ms()
+
+        def spread(transaction: Transaction) -> None:
+            number = tables.delivery.c.number
+            transaction.objects.update(
+                Delivery, number <= retries, next_attempt_at_ms=now_ms + number
+            )
+
+        await run.committer.execute(spread)
+        outbox = Outbox(run.store, run.committer, run.clock, CountingIds(), vault=TEST_VAULT)
+        lane = Lane(endpoint.id, livemode=False, outbox=outbox, sender=sender, clock=run.clock)
+        held: list[int] = []
+
+        async def answer(received: Received) -> None:
+            held.append(lane.waiting)
+            run.clock.advance(seconds=0.001)
+            await received.answer(200)
+
+        receiver.answer = answer
+        running = asyncio.create_task(lane.run())
+        await receiver.wait_for(looks)
+        lane.stop()
+        await running
+
+        assert QUEUE_MAX < max(held) < 2 * QUEUE_MAX
 
 
 async def test_d1_what_was_loaded_and_then_offered_is_sent_once(tmp_path: Path) -> None:

@@ -1,17 +1,25 @@
 """What can't be sent, read or recorded is dealt with, and the others go on."""
 
+import asyncio
 from pathlib import Path
 
 import apsw
 import pytest
 from structlog.testing import capture_logs
+from typing_extensions import override
 
+from meterbell.delivery.lane import Lane
+from meterbell.delivery.outbox import Outbox
+from meterbell.delivery.sender import Sender
 from meterbell.errors import OverloadedError, StoreUnavailableError
+from meterbell.ids import CountingIds
 from meterbell.ledger.transaction import Transaction
 from meterbell.records import Delivery
 from tests.builders import NOW
-from tests.delivery.delivery_run import DeliveryRun, open_delivery
-from tests.delivery.receiver import receiving
+from tests.delivery.delivery_run import LENIENT, DeliveryRun, open_delivery
+from tests.delivery.receiver import BOUND_SECONDS, receiving
+from tests.support.vault import TEST_VAULT
+from tests.support.virtual_time import VirtualClock, run_virtually
 
 TRIGGERED = {"object": "billing.alert_triggered", "value": 1}
 PREVIEW = "2026-09-30.preview"
@@ -148,3 +156,77 @@ async def test_a_lane_that_cant_go_on_tries_again(tmp_path: Path) -> None:
 
         run.advance_to(run.clock.now_ms())
         await run.until_statuses("failed")
+
+
+class Stumbling(Outbox):
+    """An outbox that can't read the first delivery that it is asked for.
+
+    Attributes:
+        asked: The numbers of those that it was asked for.
+    """
+
+    asked: list[int]
+
+    @override
+    def delivery(self, number: int) -> Delivery | None:
+        self.asked.append(number)
+        if len(self.asked) == 1:
+            raise StoreUnavailableError("locked")
+        return super().delivery(number)
+
+
+def test_d1_a_delivery_that_cant_be_read_once_is_tried_again_by_itself(tmp_path: Path) -> None:
+    async def deliver() -> None:
+        clock = VirtualClock(NOW * 1000)
+        async with (
+            open_delivery(tmp_path, start=False, clock=clock) as run,
+            receiving() as receiver,
+        ):
+            endpoint = await run.add_endpoint(receiver.url)
+            events = await run.emit(2)
+            outbox = Stumbling(run.store, run.committer, clock, CountingIds(), vault=TEST_VAULT)
+            outbox.asked = []
+            sender = Sender(timeout_seconds=20, egress=LENIENT)
+            lane = Lane(endpoint.id, livemode=False, outbox=outbox, sender=sender, clock=clock)
+            with capture_logs() as logs:
+                running = asyncio.create_task(lane.run())
+                await run.until_statuses("succeeded", "succeeded")
+            lane.stop()
+            await running
+
+            assert outbox.asked == [1, 1, 2]
+            assert [line["event"] for line in logs] == ["a lane can't go on yet"]
+            assert receiver.event_ids == [event.id for event in events]
+
+    run_virtually(deliver())
+
+
+def rename(folder: Path, table: str, to: str) -> None:
+    """Give a table another name, so that nothing can read it."""
+    connection = apsw.Connection(str(folder / "meterbell.db"))
+    connection.execute(f"ALTER TABLE {table} RENAME TO {to}")
+    connection.close()
+
+
+def test_d1_what_was_left_and_cant_be_read_at_the_start_is_delivered_later(tmp_path: Path) -> None:
+    async def deliver() -> None:
+        clock = VirtualClock(NOW * 1000)
+        async with (
+            open_delivery(tmp_path, start=False, clock=clock) as run,
+            receiving() as receiver,
+        ):
+            await run.add_endpoint(receiver.url)
+            (event,) = await run.emit()
+            rename(tmp_path, "delivery", "away")
+            with capture_logs() as logs:
+                run.start()
+                async with asyncio.timeout(BOUND_SECONDS):
+                    while not logs:  # noqa: ASYNC110 - it needs no commit
+                        await asyncio.sleep(0.01)
+                rename(tmp_path, "away", "delivery")
+                await run.until_statuses("succeeded")
+
+            assert [line["event"] for line in logs] == ["what waits can't be read yet"]
+            assert receiver.event_ids == [event.id]
+
+    run_virtually(deliver())

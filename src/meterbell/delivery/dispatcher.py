@@ -26,6 +26,7 @@ from meterbell.vault import Vault
 
 _DRAIN_SECONDS = 3.0
 _START_SECONDS = 0.01
+_READ_AGAIN_SECONDS = 5.0
 
 logger = structlog.get_logger(__name__)
 
@@ -86,7 +87,7 @@ class Dispatcher:
         )
         self._sender = sender
         try:
-            for endpoint_id, livemode in self._outbox.endpoints_with_deliveries():
+            for endpoint_id, livemode in await self._left():
                 self._lane(sender, endpoint_id, livemode=livemode)
                 # What is overdue after a start does not all begin at once.
                 await asyncio.sleep(_START_SECONDS)
@@ -94,6 +95,16 @@ class Dispatcher:
         finally:
             self._sender = None
             await self._drain()
+
+    async def _left(self) -> Sequence[tuple[str, bool]]:
+        """Return for whom deliveries were left, by an earlier process perhaps."""
+        while True:
+            try:
+                return self._outbox.endpoints_with_deliveries()
+            except Exception:
+                logger.exception("what waits can't be read yet")
+            # New ones are delivered meanwhile.
+            await asyncio.sleep(_READ_AGAIN_SECONDS)
 
     def wake(self, deliveries: Sequence[Delivery]) -> None:
         """Take in new deliveries right after their commit."""

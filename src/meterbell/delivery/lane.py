@@ -137,12 +137,20 @@ class Lane:
                 # Nothing is taken from what waits. The circuit may be closed by hand meanwhile.
                 return min((health.probe_at_ms - now_ms + 1) / 1000, _LOOK_SECONDS)
             is_retry_due = self._next_due_ms is not None and self._next_due_ms <= now_ms
-            if is_retry_due or (self._is_behind and not self._queue):
+            has_room = len(self._queue) < QUEUE_MAX
+            if (is_retry_due and has_room) or (self._is_behind and not self._queue):
                 self._load(now_ms)
             if not self._queue:
                 return self._seconds_to_next(now_ms)
+            # It may have been canceled or resent since it was taken in. As long as that can't be
+            # read it stays the next.
+            present = self._outbox.delivery(self._queue[0].number)
+            number = self._queue.popleft().number
+            if present is None or present.next_attempt_at_ms is None:
+                self._release(number)
+                continue
             self._in_flight += 1
-            attempts.create_task(self._attempt(endpoint, self._queue.popleft()))
+            attempts.create_task(self._attempt(endpoint, present))
         return None
 
     async def _wait(self, seconds: float | None) -> None:
@@ -175,6 +183,13 @@ class Lane:
             self._taken.add(delivery.number)
             self._queue.append(delivery)
 
+    def _release(self, number: int) -> None:
+        """Let a delivery be taken in again."""
+        self._taken.discard(number)
+        if number in self._again:
+            self._again.discard(number)
+            self._is_behind = True
+
     def _forget_queue(self) -> None:
         left = {delivery.number for delivery in self._queue}
         self._taken -= left
@@ -184,23 +199,16 @@ class Lane:
 
     async def _attempt(self, endpoint: Receiver, delivery: Delivery) -> None:
         """Make one attempt and record it."""
-        next_due_ms: int | None = None
         try:
-            # It may have been canceled or resent since it was taken in.
-            present = self._outbox.delivery(delivery.number)
-            if present is not None and present.next_attempt_at_ms is not None:
-                started_at_ms = self._clock.now_ms()
-                outcome = await self._send(endpoint, present)
-                self._successes = self._successes + 1 if outcome.succeeded else 0
-                next_due_ms = await self._record(endpoint, present, outcome, started_at_ms)
+            started_at_ms = self._clock.now_ms()
+            outcome = await self._send(endpoint, delivery)
+            self._successes = self._successes + 1 if outcome.succeeded else 0
+            next_due_ms = await self._record(endpoint, delivery, outcome, started_at_ms)
         except Exception:
             # It stays taken, so this process does not send the same event again and again.
             logger.exception("attempt not recorded", delivery=delivery.number)
         else:
-            self._taken.discard(delivery.number)
-            if delivery.number in self._again:
-                self._again.discard(delivery.number)
-                self._is_behind = True
+            self._release(delivery.number)
             if next_due_ms is not None:
                 self._next_due_ms = min(next_due_ms, self._next_due_ms or next_due_ms)
         finally:
