@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -264,3 +265,18 @@ def test_a_key_that_stands_twice_is_always_seen(body: bytes) -> None:
 )
 def test_odd_bodies_are_read(body: bytes) -> None:
     assert len(decode_body(body, StreamBody, key_count=ROUTES[0].key_count).events) == 1
+
+
+@pytest.mark.parametrize("fraction", ["999999", "9999995", "999999999"])
+@pytest.mark.parametrize("identifier", ["own", None])
+async def test_c7_a_time_just_before_a_full_hour_stays_in_its_hour(
+    metered: Api, fraction: str, identifier: str | None
+) -> None:
+    before = NOW - NOW % 3600 - 3600
+    at = f"{datetime.fromtimestamp(before - 1, UTC):%Y-%m-%dT%H:%M:%S}.{fraction}Z"
+    event = usage() | {"timestamp": at} | ({"identifier": identifier} if identifier else {})
+    assert (await stream(metered, await token(metered), [event])).status == 200
+    meter = (await metered.got("/v1/billing/meters"))["data"][0]["id"]
+    span = {"customer": "cus_a", "start_time": before - 3600, "end_time": before}
+    rows = await metered.got(f"/v1/billing/meters/{meter}/event_summaries", span)
+    assert rows["data"][0]["aggregated_value"] == 1
