@@ -33,7 +33,7 @@ test-deep: .venv/.dev $(NODE)/node_modules/.installed .venv/.browser ## The long
 lint: .venv/.dev ## Check style, types and the direction of imports
 	$(BIN)/ruff check --quiet
 	$(BIN)/ruff format --check --quiet
-	$(BIN)/python -m mypy --no-error-summary src tests bench
+	$(BIN)/python -m mypy --no-error-summary src tests bench tools
 	$(BIN)/lint-imports --no-logo
 
 fix: .venv/.dev ## Format, and repair what ruff can repair

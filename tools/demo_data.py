@@ -5,7 +5,7 @@ Nobody could wait for it, so the server's parts run with a clock that is behind 
 
 import asyncio
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,16 +162,17 @@ class Company:
             ("API requests", "api_requests", "sum"),
             ("Tokens", "tokens", "sum"),
         ):
-            given = {
+            meter = {
                 "display_name": title,
                 "event_name": name,
                 "default_aggregation": {"formula": formula},
             }
-            self._meters[name] = (await self._api.made("/v1/billing/meters", given))["id"]
+            self._meters[name] = (await self._api.made("/v1/billing/meters", meter))["id"]
         for url, about in ((self._endpoints.bad, "CRM"), (self._endpoints.good, "Billing")):
-            given = {"url": url, "enabled_events": ["*"], "description": about}
-            endpoint = (await self._api.made("/v1/webhook_endpoints", given))["id"]
-        self.reached.append(endpoint)
+            wanted = {"url": url, "enabled_events": ["*"], "description": about}
+            made = await self._api.made("/v1/webhook_endpoints", wanted)
+            if url == self._endpoints.good:
+                self.reached.append(made["id"])
 
     async def live(self, hour: int) -> None:
         """Do what happens in an hour since the beginning."""
@@ -189,7 +190,7 @@ class Company:
         )
         assert reply.status == 200, reply.raw  # noqa: PLR2004
 
-    def _plan(self) -> Iterator[tuple[int, Callable[[], object]]]:
+    def _plan(self) -> Iterator[tuple[int, Callable[[], Awaitable[None]]]]:
         since = _ALERTS_SINCE_HOUR
         yield since - 3, lambda: self._alert("Trial used up", "api_requests", 5000)
         yield since - 2, lambda: self._alert("Storage above 400 GB", "storage_gb", 400)

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, sync_playwright
 from playwright.sync_api import Page as Tab
 
 from meterbell.dashboard.routes import PAGES
@@ -36,11 +36,12 @@ takes the pictures and writes this page; your browser's theme chooses between li
 """
 BYTES_MAX = 60_000
 _COLORS = (128, 64, 32)
-_DEVICES = {
+_DEVICES: dict[str, tuple[ViewportSize, float, int]] = {
     "desktop": ({"width": 1280, "height": 800}, 1, 1200),
     "phone": ({"width": 390, "height": 844}, 1.5, 1000),
 }
 """Size of the window, pixels of a picture for one of the page, and how high it is at most."""
+_SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _IS_DRAWN = """() => !document.querySelector(".htmx-request")
     && [...document.querySelectorAll("usage-chart")].every((it) => it.querySelector("canvas"))"""
 _HTTP_TEAPOT = 418
@@ -86,12 +87,12 @@ def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list
         page = context.new_page()
         page.goto(sign_in_link(server.output))
         page.wait_for_url("**/dashboard/test")
-        session = context.cookies()
+        session = context.storage_state()
     world = examples(server.client) | shown.examples
     views = [*pages(world, shown.queries), customer_page(server, world)]
     total = 0
     for device, (size, scale, height) in _DEVICES.items():
-        for scheme, view in product(("light", "dark"), views):
+        for scheme, view in product(_SCHEMES, views):
             if wanted and view.name not in wanted:
                 continue
             with browser.new_context(
@@ -103,8 +104,8 @@ def take_all(browser: Browser, server: ServerProcess, shown: Shown, wanted: list
                 locale="en-GB",
                 timezone_id="UTC",
                 java_script_enabled=view.has_scripts,
+                storage_state=session if view.is_signed_in else None,
             ) as context:
-                context.add_cookies(session if view.is_signed_in else [])
                 tab = context.new_page()
                 tab.goto(view.place)
                 if view.has_scripts:
@@ -162,8 +163,10 @@ def picture_of(tab: Tab, *, height_max: int) -> bytes:
     width, height = tab.evaluate(
         "[document.documentElement.clientWidth, document.documentElement.scrollHeight]"
     )
-    clip = {"x": 0, "y": 0, "width": width, "height": min(height, height_max)}
-    image = Image.open(io.BytesIO(tab.screenshot(full_page=True, clip=clip))).convert("RGB")
+    screenshot = tab.screenshot(
+        full_page=True, clip={"x": 0, "y": 0, "width": width, "height": min(height, height_max)}
+    )
+    image = Image.open(io.BytesIO(screenshot)).convert("RGB")
     pixels = np.asarray(image, dtype=np.int32)
     used, place, count = np.unique(
         pixels.reshape(-1, 3), axis=0, return_inverse=True, return_counts=True

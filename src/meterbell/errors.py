@@ -23,6 +23,8 @@ MeterbellError
 └── SettingsError                 the server can't start as it was asked to
 """
 
+from collections.abc import Sequence
+
 
 class MeterbellError(Exception):
     """Anything that meterbell raises on purpose."""
@@ -107,7 +109,15 @@ class UnsupportedMediaTypeError(RequestError):
 
 
 class MethodNotAllowedError(RequestError):
-    """The path exists, but not with this method."""
+    """The path exists, but not with this method.
+
+    Attributes:
+        allowed: The methods that it does take.
+    """
+
+    def __init__(self, message: str, *, allowed: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.allowed = tuple(allowed)
 
 
 class OverloadedError(MeterbellError):

@@ -8,7 +8,6 @@ from functools import partial
 from http import HTTPStatus
 
 import structlog
-from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
 from meterbell.api import idempotency, listeners, requests
@@ -30,6 +29,7 @@ from meterbell.api.noting import Noter
 from meterbell.api.pages import Pages
 from meterbell.api.params import read_params
 from meterbell.api.reference import reference_pages
+from meterbell.api.routing import RouteTable
 from meterbell.api.sockets import Sockets
 from meterbell.api.telling import tell
 from meterbell.api.v1 import (
@@ -50,10 +50,6 @@ from meterbell.api.v2 import stream
 from meterbell.api.v2.route import ROUTE, Route
 from meterbell.api.v2.router import PREFIX, ROUTES, V2Api
 from meterbell.engine.decide import Recorded
-from meterbell.errors import (
-    MethodNotAllowedError,
-    NotFoundError,
-)
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
 from meterbell.wire.form import Form, parse_form
@@ -103,14 +99,7 @@ class Api:
         )
         self._v2 = V2Api(services, self._authenticator)
         self._in_flight = idempotency.InFlight()
-        self._routes = [
-            (compile_path(operation.path)[0], operation) for operation in (*OPERATIONS, *OURS)
-        ]
-        self._fixed: dict[tuple[str, str], Operation] = {
-            (operation.method, operation.path): operation
-            for _, operation in self._routes
-            if "{" not in operation.path
-        }
+        self._routes = RouteTable([*OPERATIONS, *OURS])
         self._pages = Pages(services, reference_pages([*OPERATIONS, *OURS], ROUTES))
         self._noter = Noter(services, self._authenticator, self._v2.sessions)
         self._feed = services.requests.feed
@@ -250,7 +239,7 @@ class Api:
         if page is not None:
             scope[_IS_PAGE] = True
             return page
-        operation, ids = self._find(method, path)
+        operation, ids = self._routes.find(method, path)
         scope[ROUTE] = operation
         if operation is meter_events.CREATE:
             body = await read_body(receive, headers)
@@ -288,28 +277,6 @@ class Api:
         if operation.prepare is not None:
             call = await operation.prepare(call)
         return await self._write(call, operation, form, key)
-
-    def _find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        """Return the route of a request, and what stands in its placeholders."""
-        operation = self._fixed.get((method, path))
-        if operation is not None:
-            return operation, {}
-        allowed = []
-        for pattern, operation in self._routes:
-            match = pattern.fullmatch(path)
-            if match is not None:
-                if operation.method == method:
-                    return operation, match.groupdict()
-                allowed.append(operation.method)
-        shown = f"{method[:10]}: {path[:200]}"
-        if allowed:
-            raise MethodNotAllowedError(
-                f"Unrecognized request method ({shown}). This URL takes {', '.join(allowed)}."
-            )
-        raise NotFoundError(
-            f"Unrecognized request URL ({shown}). The routes that there are stand at /docs.",
-            code="url_not_found",
-        )
 
     async def _write(self, call: Call, operation: Operation, form: Form, key: str | None) -> Answer:
         """Run a change in commit order, once for each Idempotency-Key."""

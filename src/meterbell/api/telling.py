@@ -8,7 +8,7 @@ import structlog
 
 from meterbell.api.errors import Answer as ErrorAnswer
 from meterbell.api.http import Answer
-from meterbell.errors import MeterbellError
+from meterbell.errors import MeterbellError, MethodNotAllowedError
 from meterbell.wire.json import encode_json
 
 logger = structlog.get_logger(__name__)
@@ -36,4 +36,6 @@ def tell(
     headers += [(name.lower().encode(), value.encode()) for name, value in found.headers]
     if found.status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", scheme + b' realm="meterbell"'))
+    if isinstance(error, MethodNotAllowedError):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
     return Answer(found.status, encode_json(body), tuple(headers))

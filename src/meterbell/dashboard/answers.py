@@ -8,6 +8,7 @@ import structlog
 from starlette.responses import Response, StreamingResponse
 
 from meterbell.api.errors import answer_to
+from meterbell.errors import MethodNotAllowedError
 from meterbell.wire.form import parse_form
 
 BODY_BYTES_MAX = 64 * 1024
@@ -37,13 +38,16 @@ def security(frame_origins: Sequence[str] = ()) -> dict[str, str]:
     return headers if frame_origins else {**headers, "x-frame-options": "DENY"}
 
 
-def explained(error: Exception, *, path: str) -> tuple[HTTPStatus, str]:
-    """Return the status of an error and what to say of it; what is our own fault is logged."""
+def explained(error: Exception, *, path: str) -> tuple[HTTPStatus, str, dict[str, str]]:
+    """Return the status of an error, what to say of it, and headers; our own faults are logged."""
     found, body = answer_to(error)
     status = HTTPStatus(found.status)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("page failed unexpectedly", path=path, exc_info=error)
-    return status, body["error"]["message"]
+    headers = {}
+    if isinstance(error, MethodNotAllowedError):
+        headers["allow"] = ", ".join(error.allowed)
+    return status, body["error"]["message"], headers
 
 
 def texts_of(query: bytes) -> dict[str, str]:

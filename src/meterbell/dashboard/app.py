@@ -205,15 +205,17 @@ class Dashboard:
             NotFoundError: There is none.
             MethodNotAllowedError: There is, but not with this method.
         """
-        is_there = False
+        allowed: set[str] = set()
         for pattern, route in self._routes:
             match = pattern.fullmatch(path)
             if match is not None:
                 if isinstance(route, Action) == (method == "POST") and method in ("GET", "POST"):
                     return route, match.groupdict()
-                is_there = True
-        if is_there:
-            raise MethodNotAllowedError(f"This page can't be asked for with {method[:10]}.")
+                allowed |= {"POST"} if isinstance(route, Action) else {"GET", "HEAD"}
+        if allowed:
+            raise MethodNotAllowedError(
+                f"This page can't be asked for with {method[:10]}.", allowed=sorted(allowed)
+            )
         raise NotFoundError("There is no such page.")
 
     async def _show(
@@ -313,14 +315,14 @@ class Dashboard:
 
     def _explain(self, error: Exception, visit: Visit) -> Response:
         """Return the page that says what went wrong."""
-        status, message = explained(error, path=visit.path)
+        status, message, headers = explained(error, path=visit.path)
         view = {
             "title": _TITLES.get(status, "Something is wrong"),
             "message": message,
             "request_id": visit.request_id,
         }
         html = self._templates.render("error.html", self._context(None, visit, view))
-        return Response(html, status, headers=NOT_KEPT, media_type="text/html")
+        return Response(html, status, headers={**NOT_KEPT, **headers}, media_type="text/html")
 
 
 def _refusal(route: Route, visit: Visit, headers: Headers) -> Response | None:

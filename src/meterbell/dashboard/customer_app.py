@@ -112,8 +112,11 @@ class CustomerPages:
                 body = await read_body(receive, headers, bytes_max=BODY_BYTES_MAX)
                 require_form(headers, body)
                 return await self._change(replace(visit, form=parse_form(body)), rest)
-            case _, _ if rest in ("theme.css", *_CHANGES):
-                raise MethodNotAllowedError(f"This page can't be asked for with {method[:10]}.")
+            case _, _ if rest in ("", "theme.css", *_CHANGES):
+                raise MethodNotAllowedError(
+                    f"This page can't be asked for with {method[:10]}.",
+                    allowed=["POST"] if rest in _CHANGES else ["GET", "HEAD"],
+                )
         raise NotFoundError("There is no such page.")
 
     def _require_good(self, claims: PageClaims | None) -> tuple[PageClaims, Customer]:
@@ -159,14 +162,14 @@ class CustomerPages:
 
     def _explain(self, error: Exception, claims: PageClaims | None) -> Response:
         """Return the page that says what went wrong; nothing of the customer is on it."""
-        status, message = explained(error, path=ACTOR)
+        status, message, headers = explained(error, path=ACTOR)
         context = {
             "message": message,
             "theme": claims.theme if claims is not None else "auto",
             "theme_href": "",
         }
         html = self._templates.render("customer_problem.html", context)
-        return Response(html, status, media_type="text/html")
+        return Response(html, status, headers=headers, media_type="text/html")
 
 
 def _parts(scope: Scope) -> tuple[str, str]:

@@ -214,6 +214,7 @@ async def test_another_method_is_a_405_that_names_the_right_ones(
 
     assert reply.status == 405
     assert f"This URL takes {takes}." in reply.error["message"]
+    assert reply.headers["allow"] == takes
 
 
 @pytest.mark.parametrize("operation", [*OPERATIONS, *OURS], ids=lambda o: f"{o.method} {o.path}")

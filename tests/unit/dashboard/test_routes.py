@@ -150,6 +150,8 @@ async def test_what_changes_something_is_never_a_get(
     before = fingerprint(api)
     for route in ACTIONS:
         await admin.get(address(route, world))
+    refused = await admin.get("/dashboard/test/events/evt_1/resend")
+    assert (refused.status, refused.headers["allow"]) == (405, "POST")
     assert fingerprint(api) == before
 
 

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import structlog
-from starlette.routing import compile_path
 from starlette.types import Receive, Scope
 
 from meterbell.api import idempotency
@@ -18,13 +17,13 @@ from meterbell.api.call import Call
 from meterbell.api.errors import answer_to_v2
 from meterbell.api.http import Answer, ClientGoneError, Headers, read_body
 from meterbell.api.params import read_params
+from meterbell.api.routing import RouteTable
 from meterbell.api.telling import tell
 from meterbell.api.v2 import event_destinations, events, meter_events, sessions, stream
 from meterbell.api.v2.bodies import decode_body, require_json
 from meterbell.api.v2.route import NOT_KEYED, ROUTE, Keyed, Replayable, Route
 from meterbell.api.v2.sessions import SessionAuthenticator
 from meterbell.engine.stream import StreamBatch
-from meterbell.errors import MethodNotAllowedError, NotFoundError
 from meterbell.ledger.transaction import Cause, Transaction
 from meterbell.services import Services
 from meterbell.wire.form import parse_form
@@ -64,10 +63,7 @@ class V2Api:
         self.sessions = SessionAuthenticator(services, authenticator)
         self._in_flight = idempotency.InFlight()
         self._streamed = idempotency.Recent(_STREAMED_MAX)
-        self._routes = [(compile_path(route.path)[0], route) for route in ROUTES]
-        self._fixed: dict[tuple[str, str], Route] = {
-            (route.method, route.path): route for route in ROUTES if "{" not in route.path
-        }
+        self._routes = RouteTable(ROUTES)
 
     async def answer(
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
@@ -93,7 +89,7 @@ class V2Api:
             False if it has another shape; then nothing happened.
         """
         try:
-            route = self._fixed["POST", stream.PATH]
+            route = self._routes.fixed["POST", stream.PATH]
             self._services.committer.require_room()
             principal = self._authenticate(route, headers)
             principal.require(route.method, is_ingest=route.is_ingest)
@@ -124,7 +120,7 @@ class V2Api:
         self, scope: Scope, receive: Receive, headers: Headers, request_id: str
     ) -> Answer:
         method, path = scope["method"], scope["path"]
-        route, ids = self._find(method, path)
+        route, ids = self._routes.find(method, path)
         scope[ROUTE] = route
         if route.is_ingest:
             self._services.committer.require_room()
@@ -179,28 +175,6 @@ class V2Api:
         if route.takes_session:
             return self.sessions.authenticate(header)
         return self._authenticator.authenticate(header)
-
-    def _find(self, method: str, path: str) -> tuple[Route, dict[str, str]]:
-        """Return the route of a request, and what stands in its placeholders."""
-        fixed = self._fixed.get((method, path))
-        if fixed is not None:
-            return fixed, {}
-        allowed = []
-        for pattern, route in self._routes:
-            match = pattern.fullmatch(path)
-            if match is not None:
-                if route.method == method:
-                    return route, match.groupdict()
-                allowed.append(route.method)
-        shown = f"{method[:10]}: {path[:200]}"
-        if allowed:
-            raise MethodNotAllowedError(
-                f"Unrecognized request method ({shown}). This URL takes {', '.join(allowed)}."
-            )
-        raise NotFoundError(
-            f"Unrecognized request URL ({shown}). The routes that there are stand at /docs.",
-            code="url_not_found",
-        )
 
     def _usual_batch(self, raw: bytes, principal: Principal) -> StreamBatch | None:
         return stream.usual_batch(
