@@ -5,9 +5,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, pool
 
+from meterbell.errors import SettingsError
 from meterbell.records import TriggerRecord, WebhookEndpoint
 from meterbell.store.migrations import is_current, migrate, newest_version
 from meterbell.store.migrations.upgrade import alembic_config, upgrade
@@ -77,7 +79,7 @@ def test_a_database_of_an_older_version_is_not_current(tmp_path: Path) -> None:
     path = tmp_path / "meterbell.db"
     migrate(path)
     with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE alembic_version SET version_num = '0000'")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
 
     assert not is_current(path)
 
@@ -139,3 +141,26 @@ def test_triggers_of_the_first_schema_are_kept_in_their_order(tmp_path: Path) ->
     found = store.reader.find(TriggerRecord)
     store.close()
     assert [(record.number, record.customer) for record in found] == [(1, "cus_b"), (2, "cus_a")]
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "meterbell.db"
+    migrate(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    before = path.read_bytes()
+
+    with pytest.raises(SettingsError, match=r"made by a newer meterbell: .* schema 9999\."):
+        migrate(path)
+
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "meterbell.db"
+    path.write_bytes(b"not a database at all\n" * 100)
+
+    with pytest.raises(SettingsError, match=r"meterbell\.db can't be read: .* sound copy"):
+        migrate(path)
+
+    assert path.read_bytes() == b"not a database at all\n" * 100

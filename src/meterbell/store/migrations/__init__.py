@@ -9,13 +9,19 @@ from pathlib import Path
 
 import apsw
 
+from meterbell.errors import SettingsError
+
 _VERSIONS = Path(__file__).parent / "versions"
 _BUSY_MS = 5000
 _PREDECESSOR = re.compile(r'^down_revision = "(\w+)"$', re.MULTILINE)
 
 
 def migrate(path: Path) -> None:
-    """Create the database at `path`, or bring it up to date."""
+    """Create the database at `path`, or bring it up to date.
+
+    Raises:
+        SettingsError: It is damaged, is no database, or was made by a newer meterbell.
+    """
     if is_current(path):
         return
     # Alembic takes a fifth of a second to load, and most starts have no use for it.
@@ -25,7 +31,11 @@ def migrate(path: Path) -> None:
 
 
 def is_current(path: Path) -> bool:
-    """Return whether the database exists and has the newest schema."""
+    """Return whether the database exists and has the newest schema.
+
+    Raises:
+        SettingsError: It is damaged, is no database, or was made by a newer meterbell.
+    """
     if not path.exists():
         return False
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
@@ -34,9 +44,21 @@ def is_current(path: Path) -> bool:
         rows = list(connection.execute("SELECT version_num FROM alembic_version"))
     except apsw.SQLError:
         return False
+    except (apsw.NotADBError, apsw.CorruptError) as error:
+        raise SettingsError(
+            f"{path} can't be read: {error}. Put a sound copy of the data folder in its place, or "
+            "choose another folder with --data."
+        ) from error
     finally:
         connection.close()
-    return [row[0] for row in rows] == [newest_version()]
+    found = [row[0] for row in rows]
+    if unknown := set(found) - {file.name.partition("_")[0] for file in _files()}:
+        raise SettingsError(
+            f"{path} was made by a newer meterbell: this one does not know its schema "
+            f"{', '.join(sorted(unknown))}. Install that version again, or start on a copy of the "
+            "data folder from before the upgrade."
+        )
+    return found == [newest_version()]
 
 
 def newest_version() -> str:
@@ -45,7 +67,11 @@ def newest_version() -> str:
     Versions form a line, in which numbers may stand in any order; the names of their files begin
     with them.
     """
-    files = list(_VERSIONS.glob("[0-9]*.py"))
+    files = _files()
     versions = {file.name.partition("_")[0] for file in files}
     (newest,) = versions.difference(*(_PREDECESSOR.findall(file.read_text()) for file in files))
     return newest
+
+
+def _files() -> list[Path]:
+    return list(_VERSIONS.glob("[0-9]*.py"))
