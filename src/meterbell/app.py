@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import structlog
 from starlette.routing import Router
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from meterbell.api.http import headers_of
 from meterbell.api.routes import Api
@@ -54,7 +54,12 @@ logger = structlog.get_logger(__name__)
 
 
 class Application:
-    """The whole server as one ASGI application; everything runs inside its lifespan."""
+    """The whole server as one ASGI application; everything runs inside its lifespan.
+
+    Attributes:
+        refused: Why it can't start as it was asked to.
+        failed: Whether the store failed, so that the process must end.
+    """
 
     def __init__(
         self,
@@ -81,13 +86,13 @@ class Application:
         self._dashboard: ASGIApp | None = None
         self._loading = asyncio.Lock()
         self._lifespan = Router(lifespan=self._run)
-        self._refused: SettingsError | None = None
+        self.refused: SettingsError | None = None
         self.failed = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or run the lifespan."""
         if scope["type"] == "lifespan":
-            await self._lifespan(scope, receive, self._told_plainly(send))
+            await self._lifespan(scope, receive, send)
         elif scope["type"] == "http" and self._is_for_people(scope):
             pages = await self._pages()
             await pages(scope, receive, send)
@@ -127,23 +132,13 @@ class Application:
                     # What the HTTP server may call directly; spans need the usual way.
                     yield {} if traces is not None else {REPORTS: api.reports}
         except SettingsError as error:
-            self._refused = error
+            self.refused = error
             raise
 
     async def stop(self) -> None:
         """Close the websockets of listeners, before the server waits for its connections to end."""
         if self._services is not None:
             await self._services.listeners.stop()
-
-    def _told_plainly(self, send: Send) -> Send:
-        """Let a start that is refused on purpose tell its reason in place of a traceback."""
-
-        async def send_plainly(message: Message) -> None:
-            if message["type"] == "lifespan.startup.failed" and self._refused is not None:
-                message = {**message, "message": str(self._refused)}
-            await send(message)
-
-        return send_plainly
 
     def _fail(self, _error: StoreFailedError) -> None:
         self.failed = True

@@ -116,6 +116,7 @@ def test_a_port_in_use_is_refused_in_one_line(server: ServerProcess, tmp_path: P
         (["--identifier-days", "3"], "identifier_days"),
         (["--test-key", "sk_live_x"], "--test-key must begin with sk_test_"),
         (["--log-level", "loud"], "log"),
+        (["--egress-allow", "10.0.0.0/99"], "egress_allow can't be read"),
     ],
     ids=str,
 )

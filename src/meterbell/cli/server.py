@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import logging
 import os
 import signal
 import socket
@@ -106,11 +107,27 @@ def run(settings: Settings) -> int:
     try:
         with _unix_listener(settings) as unix:
             server.unix = unix
-            server.run(sockets=[listener])
+            _serve(server, application, listener)
     finally:
         if is_announced:
             server_file.unlink(missing_ok=True)
     return 1 if application.failed or not is_announced else 0
+
+
+def _serve(server: uvicorn.Server, application: Application, listener: socket.socket) -> None:
+    """Serve until it is asked to stop.
+
+    Raises:
+        SettingsError: The application can't start as it was asked to.
+    """
+    # The command tells of it in one line: Uvicorn would in several, and end the process.
+    logging.getLogger("uvicorn.error").addFilter(lambda _record: application.refused is None)
+    try:
+        server.run(sockets=[listener])
+    except SystemExit:
+        if application.refused is None:
+            raise
+        raise application.refused from None
 
 
 def _config(application: ASGIApp) -> uvicorn.Config:
