@@ -4,6 +4,7 @@ A setting `queue_max` is the flag `--queue-max` of `meterbell serve`, the enviro
 `METERBELL_QUEUE_MAX`, and the line `queue_max = 4000` in `meterbell.toml` in the data folder.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,9 @@ FILE_NAME = "meterbell.toml"
 ENVIRONMENT_PREFIX = "METERBELL_"
 SECRETS = frozenset({"secret_keys", "test_key"})
 """Settings that nobody is shown."""
+_AT = re.compile(r" - at `\$\.(\w+)`")
+_REASONS = {"public_url": "it is like https://meterbell.example.com, with no path behind it"}
+"""Where msgspec's own words are none."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,22 +128,31 @@ def load_settings(flags: Mapping[str, object], environment: Mapping[str, str]) -
         if ENVIRONMENT_PREFIX + name.upper() in environment
     }
     folder = str(given.get("data") or from_environment.get("data") or Settings().data)
-    merged: dict[str, Any] = {**_read_file(Path(folder)), **from_environment, **given}
+    file = Path(folder) / FILE_NAME
+    from_file = _read_file(file)
+    merged: dict[str, Any] = {**from_file, **from_environment, **given}
+    if unknown := from_file.keys() - names:
+        raise SettingsError(f"{file} is not acceptable: there is no setting {min(unknown)}.")
     try:
         settings = msgspec.convert(merged, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"A setting is not acceptable: {error}") from error
+        found = _AT.search(str(error))
+        name = found[1] if found else ""
+        flag = f"--{name.replace('_', '-')}"
+        variable = ENVIRONMENT_PREFIX + name.upper()
+        where = flag if name in given else variable if name in from_environment else file
+        reason = _REASONS.get(name) or str(error).partition(" - at")[0]
+        raise SettingsError(f"{name} is not acceptable, from {where}: {reason}.") from error
     if settings.retention_days is not None and settings.retention_days < settings.identifier_days:
         raise SettingsError(
-            f"A setting is not acceptable: retention_days ({settings.retention_days}) must be at "
-            f"least identifier_days ({settings.identifier_days}): an identifier is looked up in "
-            "the raw event - at `$.retention_days`"
+            f"retention_days ({settings.retention_days}) is not acceptable: it must be at least "
+            f"identifier_days ({settings.identifier_days}), because an identifier is looked up in "
+            "the raw event."
         )
     return settings
 
 
-def _read_file(folder: Path) -> dict[str, Any]:
-    path = folder / FILE_NAME
+def _read_file(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
