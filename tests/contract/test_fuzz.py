@@ -44,6 +44,8 @@ def fuzz(
         command += ["--header", f"Authorization: Bearer {bearer}", "--checks", checks, *paths]
         command += ["--max-examples", str(examples), "--seed", str(seed), "--no-color"]
         command += ["--mode", "all", "--phases", "examples,coverage,fuzzing"]
+        # Whoever asks for new requests may ask to wait a minute for one.
+        command += ["--request-timeout", "90"]
         finished = subprocess.run(
             command,
             capture_output=True,
